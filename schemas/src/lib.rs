@@ -1,0 +1,34 @@
+//! The words of the domain and of the wire.
+//!
+//! Every other crate speaks in these types: identifiers, commands (wishes and facts from outside), events (what
+//! happened, decided by the conversation engine), the entities that events carry, the declarations of all tables, and
+//! the types of the API and the socket. No I/O, no async, no clock, no randomness.
+//!
+//! Wire rules, for everything that is stored or sent:
+//! - JSON with `snake_case` names; enums carry their variant in a `type` field or are plain strings.
+//! - A field may be added if it has a default; a field is never renamed, retyped or given another meaning.
+//! - Readers ignore what they do not know. [`event::EventRecord`] and [`command::CommandRecord`] carry a version `v`.
+#![warn(missing_docs, clippy::missing_errors_doc)]
+
+pub mod id;
+pub mod time;
+
+pub mod channel;
+pub mod contact;
+pub mod conversation;
+pub mod message;
+pub mod workspace;
+
+pub mod command;
+pub mod event;
+
+pub mod tables;
+
+pub mod api;
+pub mod socket;
+
+pub use id::{
+    ChannelId, CommandId, ContactId, ConversationId, DeadLetterId, EventId, MessageId, SessionId, TokenId, UserId,
+    WorkspaceId,
+};
+pub use time::Timestamp;

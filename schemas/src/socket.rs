@@ -1,0 +1,1 @@
+//! Frames of the sockets `/api/v1/socket` and `/api/v1/visitor`: protocol `saler.v1`.
