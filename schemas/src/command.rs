@@ -187,8 +187,8 @@ pub enum Command {
     RetryMessage {
         /// Where.
         conversation_id: ConversationId,
-        /// Which.
-        message_id: MessageId,
+        /// Its number.
+        seq: u64,
     },
     /// A private note.
     AddNote {

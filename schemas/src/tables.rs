@@ -209,8 +209,8 @@ tables! {
     ENGINE_POSITIONS = "engine_positions" (int("partition")) () Ascending (int("next_offset"), int("epoch"));
     /// Events that are derived but perhaps not yet published, by the offset of the last command of their batch.
     OUTBOX = "outbox" (int("partition")) (int("last_offset")) Ascending (BODY);
-    /// Conversations.
-    CONVERSATIONS = "conversations" (WORKSPACE, uuid("conversation_id")) () Ascending (BODY);
+    /// Conversations; `engine` holds what only the engine needs of them.
+    CONVERSATIONS = "conversations" (WORKSPACE, uuid("conversation_id")) () Ascending (BODY, column("engine", ColumnType::Blob));
     /// Lists of conversations: `view` is a status and who holds it, such as `open/all` or `open/none` or `open/<user>`.
     CONVERSATION_VIEWS = "conversation_views" (WORKSPACE, text("view")) (timestamp("last_activity_at"), uuid("conversation_id")) Descending ();
     /// The conversations of a contact.
