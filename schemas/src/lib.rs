@@ -19,8 +19,11 @@ pub mod conversation;
 pub mod message;
 pub mod workspace;
 
+pub mod policy;
+
 pub mod command;
 pub mod event;
+pub mod kpi;
 
 pub mod tables;
 
