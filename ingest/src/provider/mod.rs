@@ -6,6 +6,7 @@
 use schemas::Timestamp;
 use schemas::command::{DeliveryReport, InboundMessage};
 
+pub mod describe;
 pub mod twilio;
 
 /// Every provider that posts webhooks.

@@ -1,0 +1,3 @@
+//! Sending: takes queued messages to their providers.
+
+pub mod pending;

@@ -1,0 +1,10 @@
+//! The tests of `ingest` through its public doors.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that panics has failed, which is what it is for"
+)]
+
+mod provider_twilio;
