@@ -146,6 +146,9 @@ pub enum Event {
         to: Status,
         /// Why.
         reason: StatusReason,
+        /// When it comes back by itself, if it was snoozed until a moment.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        snoozed_until: Option<Timestamp>,
     },
     /// A conversation's assignee changed.
     ConversationAssigned {

@@ -1,0 +1,638 @@
+//! From a command to its events: the rules.
+//!
+//! [`decide`] dispatches; the rules for messages of contacts stand in `inbound`, those for sending in `send`, those for
+//! automatic assignment in `assignment`.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use schemas::command::{Actor, Command, CommandRecord, TimerKind};
+use schemas::conversation::Status;
+use schemas::event::{AssignmentReason, EVENT_VERSION, Event, EventRecord, Rejection, Source, StatusReason};
+use schemas::message::{Author, Body, Direction, Message};
+use schemas::workspace::{Agent, Availability};
+use schemas::{ContactId, ConversationId, EventId, MessageId, Timestamp, UserId};
+
+use super::changes::{Changes, Found, View};
+use super::evolve;
+use super::state::{Need, State, StoredConversation};
+
+/// The most labels that a conversation may have.
+const LABELS_PER_CONVERSATION: usize = 50;
+
+/// The most characters of a label.
+const LABEL_CHARS: usize = 50;
+
+/// The most characters of a private note.
+const NOTE_CHARS: usize = 10_000;
+
+/// What a command leads to.
+#[derive(Debug)]
+pub struct Decision {
+    /// What happened, in order.
+    pub events: Vec<EventRecord>,
+    /// What is different now.
+    pub changes: Changes,
+    /// The refusal of a command, for logs and metrics.
+    pub rejected: Option<(Rejection, String)>,
+}
+
+/// The events of the command at `offset` of `partition`, given `state`. Pure: the same input gives the same bytes.
+///
+/// # Errors
+/// What must be loaded into the state before the command can be decided.
+pub fn decide(state: &State, partition: u32, offset: u64, record: &CommandRecord) -> Result<Decision, Need> {
+    let mut decider = Decider::new(state, partition, offset, record);
+    let ruling = match decider.repeats_a_key()? {
+        Some(outcome) => Err(outcome),
+        None => decider.rule().map_err(Ending::from),
+    };
+    let ending = match ruling {
+        Ok(()) => Ending::Applied,
+        Err(Ending::Missing(need)) => return Err(need),
+        Err(ending) => {
+            // A refused command leaves nothing behind, whatever it did before it was refused.
+            decider = Decider::new(state, partition, offset, record);
+            ending
+        }
+    };
+    let rejected = match &ending {
+        Ending::Rejected { code, reason } => Some((*code, reason.clone())),
+        _ => None,
+    };
+    decider.settle(ending)?;
+    Ok(Decision {
+        events: decider.events,
+        changes: decider.view.changes,
+        rejected,
+    })
+}
+
+/// Why a rule stops.
+#[derive(Debug)]
+pub(super) enum Stop {
+    Missing(Need),
+    Rejected { code: Rejection, reason: String },
+}
+
+impl From<Need> for Stop {
+    fn from(need: Need) -> Self {
+        Self::Missing(need)
+    }
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub(super) enum Ending {
+    Applied,
+    Repeated(super::state::KeyRecord),
+    Rejected { code: Rejection, reason: String },
+    Missing(Need),
+}
+
+impl From<Stop> for Ending {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Missing(need) => Self::Missing(need),
+            Stop::Rejected { code, reason } => Self::Rejected { code, reason },
+        }
+    }
+}
+
+pub(super) type Ruling = Result<(), Stop>;
+
+pub(super) fn reject(code: Rejection, reason: impl Into<String>) -> Stop {
+    Stop::Rejected {
+        code,
+        reason: reason.into(),
+    }
+}
+
+/// What a command made, for whoever waits for its outcome.
+#[derive(Debug, Default)]
+pub(super) struct Made {
+    pub(super) conversation_id: Option<ConversationId>,
+    pub(super) message_id: Option<MessageId>,
+    pub(super) seq: Option<u64>,
+}
+
+/// A command while it is decided.
+#[derive(Debug)]
+pub(super) struct Decider<'a> {
+    pub(super) view: View<'a>,
+    pub(super) record: &'a CommandRecord,
+    pub(super) made: Made,
+    /// The contact's name as this command makes it known; the conversation takes it over.
+    pub(super) contact_name: Option<String>,
+    partition: u32,
+    offset: u64,
+    events: Vec<EventRecord>,
+}
+
+impl<'a> Decider<'a> {
+    fn new(state: &'a State, partition: u32, offset: u64, record: &'a CommandRecord) -> Self {
+        let made = Made {
+            conversation_id: record.command.conversation_id(),
+            ..Made::default()
+        };
+        Self {
+            view: View::new(state, record.workspace_id),
+            record,
+            made,
+            contact_name: None,
+            partition,
+            offset,
+            events: Vec::new(),
+        }
+    }
+
+    pub(super) fn at(&self) -> Timestamp {
+        self.record.at
+    }
+
+    /// The bytes that make ids of this command's next event unique.
+    fn place(&self) -> [u8; 16] {
+        let mut place = [0; 16];
+        let (partition, rest) = place.split_at_mut(4);
+        let (offset, index) = rest.split_at_mut(8);
+        partition.copy_from_slice(&self.partition.to_le_bytes());
+        offset.copy_from_slice(&self.offset.to_le_bytes());
+        index.copy_from_slice(&self.index().to_le_bytes());
+        place
+    }
+
+    fn index(&self) -> u32 {
+        u32::try_from(self.events.len()).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn new_conversation_id(&self) -> ConversationId {
+        ConversationId::derive(self.at(), &[self.record.workspace_id.as_bytes(), &self.place()])
+    }
+
+    pub(super) fn new_contact_id(&self) -> ContactId {
+        ContactId::derive(self.at(), &[self.record.workspace_id.as_bytes(), &self.place()])
+    }
+
+    pub(super) fn new_message_id(&self) -> MessageId {
+        MessageId::derive(self.at(), &[self.record.workspace_id.as_bytes(), &self.place()])
+    }
+
+    /// Publishes an event that is not about a conversation.
+    pub(super) fn emit(&mut self, event: Event) -> Found<()> {
+        evolve::entities(
+            &mut self.view,
+            &self.record.actor,
+            self.record.at,
+            self.record.id,
+            None,
+            &event,
+        )?;
+        self.push(event, None);
+        Ok(())
+    }
+
+    /// Publishes an event about a conversation that exists.
+    pub(super) fn emit_in(&mut self, id: ConversationId, event: Event) -> Found<()> {
+        let Some(before) = self.view.conversation(id)?.cloned() else {
+            debug_assert!(false, "a rule speaks of a conversation that does not exist");
+            return Ok(());
+        };
+        let mut after = before.clone();
+        let channel = self.view.channel(after.conversation.channel_id)?.cloned();
+        evolve::conversation(&mut after, channel.as_ref(), &event, self.record.at);
+        if let Some(name) = &self.contact_name {
+            after.conversation.contact_name.clone_from(name);
+        }
+        self.put_conversation(Some(before), after, event)
+    }
+
+    /// Publishes that a conversation began.
+    pub(super) fn emit_created(&mut self, new: StoredConversation, initiated: Direction) -> Found<()> {
+        self.made.conversation_id = Some(new.conversation.id);
+        self.put_conversation(None, new, Event::ConversationCreated { initiated })
+    }
+
+    fn put_conversation(
+        &mut self,
+        before: Option<StoredConversation>,
+        mut after: StoredConversation,
+        event: Event,
+    ) -> Found<()> {
+        evolve::entities(
+            &mut self.view,
+            &self.record.actor,
+            self.record.at,
+            self.record.id,
+            Some(&after.conversation),
+            &event,
+        )?;
+        evolve::indexes(&mut self.view, before.as_ref(), &mut after)?;
+        let snapshot = Box::new(after.conversation.clone());
+        evolve::store(&mut self.view, before, after);
+        self.push(event, Some(snapshot));
+        Ok(())
+    }
+
+    fn push(&mut self, event: Event, conversation: Option<Box<schemas::conversation::Conversation>>) {
+        let source = Source {
+            partition: self.partition,
+            offset: self.offset,
+            index: self.index(),
+        };
+        self.events.push(EventRecord {
+            v: EVENT_VERSION,
+            id: EventId::derive(self.at(), &[self.record.workspace_id.as_bytes(), &self.place()]),
+            workspace_id: self.record.workspace_id,
+            at: self.at(),
+            source,
+            command_id: self.record.id,
+            actor: self.record.actor.clone(),
+            event,
+            conversation,
+        });
+    }
+
+    /// The conversation of a command, or its refusal.
+    pub(super) fn require(&self, id: ConversationId) -> Result<&StoredConversation, Stop> {
+        self.view.conversation(id)?.ok_or_else(|| {
+            reject(
+                Rejection::NotFound,
+                format!("conversation_id: there is no conversation {id} in this workspace"),
+            )
+        })
+    }
+
+    fn rule(&mut self) -> Ruling {
+        match &self.record.command {
+            Command::ReceiveMessage { channel_id, message } => self.receive_message(*channel_id, message),
+            Command::RecordDelivery { channel_id, report } => self.record_delivery(*channel_id, report),
+            Command::SendMessage {
+                conversation_id,
+                author,
+                body,
+            } => self.send_message(*conversation_id, author, body),
+            Command::StartConversation { to, author, body } => self.start_conversation(to, author, body),
+            Command::RetryMessage { conversation_id, seq } => self.retry_message(*conversation_id, *seq),
+            Command::AddNote {
+                conversation_id,
+                author,
+                text,
+                mentions,
+            } => self.add_note(*conversation_id, author, text, mentions),
+            Command::SetStatus {
+                conversation_id,
+                status,
+                snoozed_until,
+            } => self.set_status(*conversation_id, *status, *snoozed_until),
+            Command::Assign {
+                conversation_id,
+                assignee,
+            } => self.assign(*conversation_id, *assignee),
+            Command::SetPriority {
+                conversation_id,
+                priority,
+            } => {
+                let from = self.require(*conversation_id)?.conversation.priority;
+                if from != *priority {
+                    self.emit_in(
+                        *conversation_id,
+                        Event::ConversationPriorityChanged { from, to: *priority },
+                    )?;
+                }
+                Ok(())
+            }
+            Command::ChangeLabels {
+                conversation_id,
+                add,
+                remove,
+            } => self.change_labels(*conversation_id, add, remove),
+            Command::MarkRead {
+                conversation_id,
+                user_id,
+                seq,
+            } => self.mark_read(*conversation_id, *user_id, *seq),
+            Command::UpdateContact {
+                contact_id,
+                name,
+                email,
+                blocked,
+            } => self.update_contact(*contact_id, name.as_deref(), email.as_deref(), *blocked),
+            Command::ConfigureChannel { channel } => {
+                if self
+                    .view
+                    .channel(channel.id)?
+                    .is_none_or(|known| known.version < channel.version)
+                {
+                    self.emit(Event::ChannelConfigured {
+                        channel: channel.clone(),
+                    })?;
+                }
+                Ok(())
+            }
+            Command::ConfigureAgent { agent } => self.configure_agent(agent),
+            Command::SetPresence {
+                user_id,
+                availability,
+                connected,
+            } => self.set_presence(*user_id, *availability, *connected),
+            Command::FireTimer {
+                conversation_id,
+                timer,
+                due,
+            } => self.fire_timer(*conversation_id, *timer, *due),
+            Command::BeginSend {
+                message_id, attempt, ..
+            } => self.begin_send(*message_id, *attempt),
+            Command::FinishSend {
+                message_id,
+                attempt,
+                outcome,
+                ..
+            } => self.finish_send(*message_id, *attempt, outcome),
+        }
+    }
+
+    fn add_note(&mut self, id: ConversationId, author: &Author, text: &str, mentions: &[UserId]) -> Ruling {
+        self.require(id)?;
+        check_text("text", text, NOTE_CHARS)?;
+        let mentions: BTreeSet<_> = mentions.iter().copied().collect();
+        for user_id in &mentions {
+            if self.view.agent(*user_id)?.is_none_or(|agent| !agent.active) {
+                let reason = format!("mentions: {user_id} is not a member of this workspace");
+                return Err(reject(Rejection::InvalidValue, reason));
+            }
+        }
+        let mut note = self.new_message(id, Direction::Note, author.clone(), Body::text(text))?;
+        note.mentions = mentions.into_iter().collect();
+        self.add_message(note)
+    }
+
+    /// The next message of a conversation; it becomes part of it by [`Self::add_message`].
+    pub(super) fn new_message(
+        &self,
+        conversation_id: ConversationId,
+        direction: Direction,
+        author: Author,
+        body: Body,
+    ) -> Result<Message, Stop> {
+        Ok(Message {
+            id: self.new_message_id(),
+            conversation_id,
+            seq: self.require(conversation_id)?.conversation.last_seq + 1,
+            direction,
+            author,
+            body,
+            created_at: self.at(),
+            status: None,
+            error: None,
+            external_id: None,
+            client_key: self.record.key.clone(),
+            attempts: 0,
+            mentions: Vec::new(),
+        })
+    }
+
+    pub(super) fn add_message(&mut self, message: Message) -> Ruling {
+        self.made.message_id = Some(message.id);
+        self.made.seq = Some(message.seq);
+        Ok(self.emit_in(
+            message.conversation_id,
+            Event::MessageAdded {
+                message: Box::new(message),
+            },
+        )?)
+    }
+
+    fn set_status(&mut self, id: ConversationId, to: Status, snoozed_until: Option<Timestamp>) -> Ruling {
+        let conversation = &self.require(id)?.conversation;
+        let from = conversation.status;
+        if from == to && (to != Status::Snoozed || conversation.snoozed_until == snoozed_until) {
+            return Ok(());
+        }
+        if !from.may_become(to) {
+            let reason = format!(
+                "status: a {} conversation cannot become {}; open it first",
+                from.as_str(),
+                to.as_str()
+            );
+            return Err(reject(Rejection::InvalidTransition, reason));
+        }
+        match snoozed_until {
+            Some(_) if to != Status::Snoozed => {
+                let reason = "snoozed_until: only the status snoozed takes a time; leave it out";
+                return Err(reject(Rejection::InvalidValue, reason));
+            }
+            Some(until) if until <= self.at() => {
+                let reason = format!("snoozed_until: {until} is not in the future");
+                return Err(reject(Rejection::InvalidValue, reason));
+            }
+            _ => {}
+        }
+        self.change_status(id, to, StatusReason::Asked, snoozed_until)?;
+        self.distribute()
+    }
+
+    /// Publishes a change of status that is allowed. `snoozed_until` counts only for [`Status::Snoozed`].
+    pub(super) fn change_status(
+        &mut self,
+        id: ConversationId,
+        to: Status,
+        reason: StatusReason,
+        snoozed_until: Option<Timestamp>,
+    ) -> Ruling {
+        let from = self.require(id)?.conversation.status;
+        Ok(self.emit_in(
+            id,
+            Event::ConversationStatusChanged {
+                from,
+                to,
+                reason,
+                snoozed_until,
+            },
+        )?)
+    }
+
+    fn assign(&mut self, id: ConversationId, to: Option<UserId>) -> Ruling {
+        let from = self.require(id)?.conversation.assignee;
+        if from == to {
+            return Ok(());
+        }
+        if let Some(user_id) = to {
+            let agent = self.view.agent(user_id)?;
+            if agent.is_none_or(|agent| !agent.active || !agent.role.handles_conversations()) {
+                let reason = format!("assignee: {user_id} is not a member who handles conversations");
+                return Err(reject(Rejection::InvalidValue, reason));
+            }
+        }
+        self.emit_in(
+            id,
+            Event::ConversationAssigned {
+                from,
+                to,
+                reason: AssignmentReason::Asked,
+            },
+        )?;
+        self.distribute_except(from)
+    }
+
+    fn change_labels(&mut self, id: ConversationId, add: &[String], remove: &[String]) -> Ruling {
+        let labels = &self.require(id)?.conversation.labels;
+        let mut added = BTreeSet::new();
+        for label in add {
+            check_text("add", label, LABEL_CHARS)?;
+            if !labels.contains(label) {
+                added.insert(label.clone());
+            }
+        }
+        let removed: BTreeSet<_> = remove
+            .iter()
+            .filter(|label| labels.contains(*label) && !added.contains(*label))
+            .cloned()
+            .collect();
+        if labels.len() + added.len() - removed.len() > LABELS_PER_CONVERSATION {
+            let reason = format!("add: a conversation has at most {LABELS_PER_CONVERSATION} labels; remove some");
+            return Err(reject(Rejection::InvalidValue, reason));
+        }
+        if !added.is_empty() || !removed.is_empty() {
+            let (added, removed) = (added.into_iter().collect(), removed.into_iter().collect());
+            self.emit_in(id, Event::ConversationLabelsChanged { added, removed })?;
+        }
+        Ok(())
+    }
+
+    fn mark_read(&mut self, id: ConversationId, user_id: UserId, seq: u64) -> Ruling {
+        let stored = self.require(id)?;
+        let seq = seq.min(stored.conversation.last_seq);
+        let seen = evolve::seen_up_to(stored, seq);
+        if seen > stored.conversation.reads.get(&user_id).copied().unwrap_or(0) {
+            self.emit_in(id, Event::ConversationRead { user_id, seq })?;
+        }
+        Ok(())
+    }
+
+    fn update_contact(
+        &mut self,
+        id: ContactId,
+        name: Option<&str>,
+        email: Option<&str>,
+        blocked: Option<bool>,
+    ) -> Ruling {
+        let Some(known) = self.view.contact(id)? else {
+            let reason = format!("contact_id: there is no contact {id} in this workspace");
+            return Err(reject(Rejection::NotFound, reason));
+        };
+        let mut contact = known.clone();
+        if let Some(name) = name {
+            check_text("name", name, 200)?;
+            contact.name = Some(name.trim().to_owned());
+            contact.name_is_set = true;
+        }
+        if let Some(email) = email {
+            if !email.is_empty() && !email.contains('@') {
+                let reason = format!("email: {email:?} is not an e-mail address");
+                return Err(reject(Rejection::InvalidValue, reason));
+            }
+            contact.email = Some(email.to_owned()).filter(|email| !email.is_empty());
+        }
+        contact.blocked = blocked.unwrap_or(contact.blocked);
+        if contact != *known {
+            self.emit(Event::ContactUpdated { contact })?;
+        }
+        Ok(())
+    }
+
+    fn configure_agent(&mut self, agent: &Agent) -> Ruling {
+        let known = self.view.agent(agent.user_id)?;
+        // Presence and counts belong to the engine; a change of settings does not touch them.
+        let merged = match known {
+            Some(known) => Agent {
+                availability: known.availability,
+                connected: known.connected,
+                open_conversations: known.open_conversations,
+                last_assigned: known.last_assigned,
+                ..agent.clone()
+            },
+            None => Agent {
+                availability: Availability::Online,
+                connected: false,
+                open_conversations: 0,
+                last_assigned: 0,
+                ..agent.clone()
+            },
+        };
+        if known == Some(&merged) {
+            return Ok(());
+        }
+        self.emit(Event::AgentConfigured { agent: merged })?;
+        self.distribute()
+    }
+
+    fn set_presence(&mut self, user_id: UserId, availability: Option<Availability>, connected: Option<bool>) -> Ruling {
+        let Some(agent) = self.view.agent(user_id)? else {
+            let reason = format!("user_id: {user_id} is not a member of this workspace");
+            return Err(reject(Rejection::NotFound, reason));
+        };
+        let availability = availability.unwrap_or(agent.availability);
+        let connected = connected.unwrap_or(agent.connected);
+        if (availability, connected) == (agent.availability, agent.connected) {
+            return Ok(());
+        }
+        self.emit(Event::AgentPresenceChanged {
+            user_id,
+            availability,
+            connected,
+        })?;
+        self.distribute()
+    }
+
+    fn fire_timer(&mut self, id: ConversationId, timer: TimerKind, due: Timestamp) -> Ruling {
+        let Some(stored) = self.view.conversation(id)? else {
+            return Ok(());
+        };
+        let conversation = &stored.conversation;
+        match timer {
+            TimerKind::SnoozeEnds => {
+                if conversation.status == Status::Snoozed && conversation.snoozed_until == Some(due) {
+                    self.change_status(id, Status::Open, StatusReason::SnoozeEnded, None)?;
+                    self.distribute()?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Refuses a text that is empty, too long, or holds U+0000.
+pub(super) fn check_text(field: &str, text: &str, limit_chars: usize) -> Ruling {
+    if text.trim().is_empty() {
+        return Err(reject(
+            Rejection::InvalidValue,
+            format!("{field}: it must not be empty"),
+        ));
+    }
+    if text.contains('\0') {
+        return Err(reject(
+            Rejection::InvalidValue,
+            format!("{field}: it must not hold the character U+0000"),
+        ));
+    }
+    let chars = text.chars().count();
+    if chars > limit_chars {
+        let reason = format!("{field}: it has {chars} characters, and at most {limit_chars} are allowed");
+        return Err(reject(Rejection::InvalidValue, reason));
+    }
+    Ok(())
+}
+
+/// The actor and the key in one text: keys of two actors never meet.
+pub(super) fn scoped_key(actor: &Actor, key: &str) -> String {
+    let mut scoped = String::with_capacity(key.len() + 48);
+    // Writing to a string cannot fail.
+    let _written = match actor {
+        Actor::System => write!(scoped, "system:"),
+        Actor::User { user_id } => write!(scoped, "user {user_id}:"),
+        Actor::Channel { channel_id } => write!(scoped, "channel {channel_id}:"),
+    };
+    scoped.push_str(key);
+    scoped
+}

@@ -1,0 +1,206 @@
+//! From rows to state: answers a [`Need`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use schemas::channel::Channel;
+use schemas::tables::{self as t, Table, Value};
+use schemas::workspace::Agent;
+use schemas::{ChannelId, ContactId, ConversationId, WorkspaceId};
+use storage::tables::{Key, Row, Scan, Tables, TablesError};
+
+use super::state::{EnginePart, MessageRef, Need, State, StoredConversation, WorkspaceState};
+
+/// How many rows one read of a scan takes.
+const SCAN_PAGE_ROWS: usize = 1_000;
+
+/// Loads what a partition's engine needs.
+#[derive(Clone, Debug)]
+pub struct Loader {
+    tables: Arc<dyn Tables>,
+    partition: u32,
+}
+
+impl Loader {
+    /// Reads from `tables` for the engine of `partition`.
+    pub fn new(tables: Arc<dyn Tables>, partition: u32) -> Self {
+        Self { tables, partition }
+    }
+
+    /// Puts the answers to `needs` into `state`; rows that are not there become known as absent.
+    ///
+    /// # Errors
+    /// As the reads of [`Tables`].
+    pub async fn load(&self, state: &mut State, needs: Vec<Need>) -> Result<(), TablesError> {
+        let mut single = Vec::with_capacity(needs.len());
+        for need in needs {
+            match need {
+                Need::Workspace(id) => {
+                    let workspace = self.workspace(id).await?;
+                    state.workspaces.put(id, Some(workspace));
+                }
+                Need::Latest(workspace_id, contact_id, channel_id) => {
+                    let latest = self.latest(workspace_id, contact_id, channel_id).await?;
+                    state.latest.put((workspace_id, contact_id, channel_id), latest);
+                }
+                single_row => single.push(single_row),
+            }
+        }
+        if single.is_empty() {
+            return Ok(());
+        }
+        let keys = single.iter().filter_map(|need| self.key_of(need)).collect();
+        let rows = self.tables.get_many(keys).await?;
+        for (need, row) in single.into_iter().zip(rows) {
+            put_row(state, need, row.as_ref())?;
+        }
+        Ok(())
+    }
+
+    fn key_of(&self, need: &Need) -> Option<(&'static Table, Key)> {
+        let key = match need {
+            Need::Workspace(_) | Need::Latest(..) => return None,
+            Need::Conversation(w, id) => (t::CONVERSATIONS, Key::of([(*w).into(), (*id).into()])),
+            Need::Contact(w, id) => (t::CONTACTS, Key::of([(*w).into(), (*id).into()])),
+            Need::Identity(w, channel, address) => (
+                t::IDENTITIES,
+                Key::of([(*w).into(), (*channel).into(), address.as_str().into()]),
+            ),
+            Need::External(w, channel, id) => (
+                t::EXTERNAL_MESSAGES,
+                Key::of([(*w).into(), (*channel).into(), id.as_str().into()]),
+            ),
+            Need::Parked(w, channel, id) => (
+                t::PARKED_REPORTS,
+                Key::of([(*w).into(), (*channel).into(), id.as_str().into()]),
+            ),
+            Need::Message(w, conversation, seq) => (t::MESSAGES, message_key(*w, *conversation, *seq)),
+            Need::Key(w, key) => (t::COMMAND_KEYS, Key::of([(*w).into(), key.as_str().into()])),
+            Need::Pending(_, id) => (t::PENDING_SENDS, Key::of([self.partition.into()]).at([(*id).into()])),
+        };
+        Some(key)
+    }
+
+    async fn workspace(&self, id: WorkspaceId) -> Result<WorkspaceState, TablesError> {
+        let mut workspace = WorkspaceState::default();
+        for row in self.scan_all(t::ENGINE_CHANNELS, id).await? {
+            let channel: Channel = row.body(t::ENGINE_CHANNELS)?;
+            workspace.channels.insert(channel.id, channel);
+        }
+        let mut agents = BTreeMap::new();
+        for row in self.scan_all(t::AGENTS, id).await? {
+            let agent: Agent = row.body(t::AGENTS)?;
+            agents.insert(agent.user_id, agent);
+        }
+        workspace.agents = agents;
+        for row in self.scan_all(t::ASSIGNMENT_QUEUE, id).await? {
+            if let [Value::Timestamp(at), Value::Uuid(bytes)] = row.key.clustering.as_slice() {
+                workspace.queue.insert((*at, ConversationId::from_bytes(*bytes)));
+            }
+        }
+        Ok(workspace)
+    }
+
+    async fn scan_all(&self, table: &'static Table, id: WorkspaceId) -> Result<Vec<Row>, TablesError> {
+        let mut rows: Vec<Row> = Vec::new();
+        loop {
+            let mut scan = Scan::of([id.into()], SCAN_PAGE_ROWS);
+            if let Some(last) = rows.last() {
+                scan = scan.after(last.key.clustering.clone());
+            }
+            let page = self.tables.scan(table, scan).await?;
+            let is_last = page.len() < SCAN_PAGE_ROWS;
+            rows.extend(page);
+            if is_last {
+                return Ok(rows);
+            }
+        }
+    }
+
+    /// The newest conversation of the contact on the channel: ids are ordered by time, and the table is newest first.
+    async fn latest(
+        &self,
+        workspace_id: WorkspaceId,
+        contact_id: ContactId,
+        channel_id: ChannelId,
+    ) -> Result<Option<ConversationId>, TablesError> {
+        let mut after: Option<Vec<Value>> = None;
+        loop {
+            let mut scan = Scan::of([workspace_id.into(), contact_id.into()], 50);
+            if let Some(place) = after.take() {
+                scan = scan.after(place);
+            }
+            let page = self.tables.scan(t::CONTACT_CONVERSATIONS, scan).await?;
+            for row in &page {
+                if row.uuid("channel_id") == Some(*channel_id.as_bytes())
+                    && let [Value::Uuid(bytes)] = row.key.clustering.as_slice()
+                {
+                    return Ok(Some(ConversationId::from_bytes(*bytes)));
+                }
+            }
+            match page.last() {
+                Some(last) if page.len() == 50 => after = Some(last.key.clustering.clone()),
+                _ => return Ok(None),
+            }
+        }
+    }
+}
+
+/// The key of a message's row.
+pub(super) fn message_key(workspace_id: WorkspaceId, conversation_id: ConversationId, seq: u64) -> Key {
+    Key::of([
+        workspace_id.into(),
+        conversation_id.into(),
+        t::message_bucket(seq).into(),
+    ])
+    .at([seq.cast_signed().into()])
+}
+
+fn put_row(state: &mut State, need: Need, row: Option<&Row>) -> Result<(), TablesError> {
+    match need {
+        Need::Workspace(_) | Need::Latest(..) => {}
+        Need::Conversation(w, id) => {
+            let stored = row.map(stored_conversation).transpose()?;
+            state.conversations.put((w, id), stored);
+        }
+        Need::Contact(w, id) => state.contacts.put((w, id), body(t::CONTACTS, row)?),
+        Need::Identity(w, channel, address) => {
+            let contact = row.and_then(|row| row.uuid("contact_id")).map(ContactId::from_bytes);
+            state.identities.put((w, channel, address), contact);
+        }
+        Need::External(w, channel, id) => {
+            state.externals.put((w, channel, id), row.and_then(message_ref));
+        }
+        Need::Parked(w, channel, id) => state.parked.put((w, channel, id), body(t::PARKED_REPORTS, row)?),
+        Need::Message(w, conversation, seq) => state.messages.put((w, conversation, seq), body(t::MESSAGES, row)?),
+        Need::Key(w, key) => state.keys.put((w, key), body(t::COMMAND_KEYS, row)?),
+        Need::Pending(w, id) => state.pending.put((w, id), body(t::PENDING_SENDS, row)?),
+    }
+    Ok(())
+}
+
+fn body<T: serde::de::DeserializeOwned>(table: &'static Table, row: Option<&Row>) -> Result<Option<T>, TablesError> {
+    row.map(|row| row.body(table)).transpose()
+}
+
+fn message_ref(row: &Row) -> Option<MessageRef> {
+    let conversation_id = ConversationId::from_bytes(row.uuid("conversation_id")?);
+    Some(MessageRef {
+        conversation_id,
+        seq: row.int("seq")?.cast_unsigned(),
+    })
+}
+
+fn stored_conversation(row: &Row) -> Result<StoredConversation, TablesError> {
+    let engine = match row.get("engine") {
+        Some(Value::Blob(json)) => serde_json::from_slice(json).map_err(|error| TablesError::Corrupt {
+            table: t::CONVERSATIONS.name,
+            reason: format!("the engine's part of row {:?} cannot be read: {error}", row.key),
+        })?,
+        _ => EnginePart::default(),
+    };
+    Ok(StoredConversation {
+        conversation: row.body(t::CONVERSATIONS)?,
+        engine,
+    })
+}

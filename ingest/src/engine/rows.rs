@@ -1,0 +1,168 @@
+//! From changes to rows: what a batch writes.
+
+use schemas::conversation::Conversation;
+use schemas::tables::{self as t, Table};
+use schemas::{Timestamp, WorkspaceId};
+use serde::Serialize;
+use storage::tables::{Batch, Key, Row, TablesError};
+
+use super::changes::{ChangedConversation, Changes};
+use super::load::message_key;
+
+/// The lists in which a conversation stands: all of its status, and those of its status and holder.
+fn views(conversation: &Conversation) -> [String; 2] {
+    let status = conversation.status.as_str();
+    let holder = conversation
+        .assignee
+        .map_or_else(|| "none".to_owned(), |user_id| user_id.to_string());
+    [format!("{status}/all"), format!("{status}/{holder}")]
+}
+
+fn view_key(workspace_id: WorkspaceId, view: String, conversation: &Conversation) -> Key {
+    Key::of([workspace_id.into(), view.into()]).at([conversation.last_activity_at.into(), conversation.id.into()])
+}
+
+impl Changes {
+    /// How many entities changed: bounds a batch.
+    pub(super) fn len(&self) -> usize {
+        self.conversations.len() + self.messages.len() + self.contacts.len() + self.agents.len() + self.queue.len()
+    }
+
+    /// The mutations that make the tables show these changes.
+    pub(super) fn to_rows(&self, partition: u32) -> Result<Batch, TablesError> {
+        let mut batch = Batch::default();
+        for ((workspace_id, _), changed) in &self.conversations {
+            put_conversation(&mut batch, *workspace_id, changed)?;
+        }
+        for ((w, conversation_id, seq), message) in &self.messages {
+            batch.put(
+                t::MESSAGES,
+                Row::new(message_key(*w, *conversation_id, *seq)).with_body(message)?,
+            );
+        }
+        self.put_contacts(&mut batch)?;
+        for ((w, channel, external_id), reference) in &self.externals {
+            let key = Key::of([(*w).into(), (*channel).into(), external_id.as_str().into()]);
+            let row = Row::new(key)
+                .with("conversation_id", reference.conversation_id)
+                .with("seq", reference.seq.cast_signed());
+            batch.put(t::EXTERNAL_MESSAGES, row);
+        }
+        for ((w, channel, external_id), report) in &self.parked {
+            let key = Key::of([(*w).into(), (*channel).into(), external_id.as_str().into()]);
+            put_or_delete(&mut batch, t::PARKED_REPORTS, key, report.as_ref())?;
+        }
+        for ((w, key), record) in &self.keys {
+            let key = Key::of([(*w).into(), key.as_str().into()]);
+            put_or_delete(&mut batch, t::COMMAND_KEYS, key, Some(record))?;
+        }
+        for ((_, id), pending) in &self.pending {
+            let key = Key::of([partition.into()]).at([(*id).into()]);
+            put_or_delete(&mut batch, t::PENDING_SENDS, key, pending.as_ref())?;
+        }
+        for ((w, id), agent) in &self.agents {
+            put_or_delete(
+                &mut batch,
+                t::AGENTS,
+                Key::of([(*w).into()]).at([(*id).into()]),
+                Some(agent),
+            )?;
+        }
+        for ((w, id), channel) in &self.channels {
+            put_or_delete(
+                &mut batch,
+                t::ENGINE_CHANNELS,
+                Key::of([(*w).into()]).at([(*id).into()]),
+                Some(channel),
+            )?;
+        }
+        self.put_indexes(&mut batch, partition);
+        Ok(batch)
+    }
+
+    fn put_contacts(&self, batch: &mut Batch) -> Result<(), TablesError> {
+        for ((w, id), contact) in &self.contacts {
+            batch.put(
+                t::CONTACTS,
+                Row::new(Key::of([(*w).into(), (*id).into()])).with_body(contact)?,
+            );
+            if self.new_contacts.contains(&(*w, *id)) {
+                let month = t::month_bucket(contact.created_at);
+                let key = Key::of([(*w).into(), month.into()]).at([(*id).into()]);
+                batch.put(t::CONTACT_LIST, Row::new(key));
+            }
+        }
+        for ((w, channel, address), contact_id) in &self.identities {
+            let key = Key::of([(*w).into(), (*channel).into(), address.as_str().into()]);
+            batch.put(t::IDENTITIES, Row::new(key).with("contact_id", *contact_id));
+        }
+        Ok(())
+    }
+
+    fn put_indexes(&self, batch: &mut Batch, partition: u32) {
+        for ((w, queued_at, id), queued) in &self.queue {
+            let key = Key::of([(*w).into()]).at([(*queued_at).into(), (*id).into()]);
+            if *queued {
+                batch.put(t::ASSIGNMENT_QUEUE, Row::new(key));
+            } else {
+                batch.delete(t::ASSIGNMENT_QUEUE, key);
+            }
+        }
+        for ((w, (due, id, timer)), set) in &self.timers {
+            let key = Key::of([partition.into()]).at([(*due).into(), (*id).into(), timer.as_str().into()]);
+            if *set {
+                batch.put(t::TIMERS, Row::new(key).with("workspace_id", *w));
+            } else {
+                batch.delete(t::TIMERS, key);
+            }
+        }
+    }
+}
+
+fn put_or_delete(
+    batch: &mut Batch,
+    table: &'static Table,
+    key: Key,
+    entity: Option<&impl Serialize>,
+) -> Result<(), TablesError> {
+    match entity {
+        Some(entity) => batch.put(table, Row::new(key).with_body(entity)?),
+        None => batch.delete(table, key),
+    }
+    Ok(())
+}
+
+fn put_conversation(
+    batch: &mut Batch,
+    workspace_id: WorkspaceId,
+    changed: &ChangedConversation,
+) -> Result<(), TablesError> {
+    let after = &changed.after.conversation;
+    let engine = serde_json::to_vec(&changed.after.engine).map_err(|error| TablesError::Invalid {
+        reason: format!("the engine's part of a conversation cannot be written as JSON: {error}"),
+    })?;
+    let key = Key::of([workspace_id.into(), after.id.into()]);
+    batch.put(t::CONVERSATIONS, Row::new(key).with_body(after)?.with("engine", engine));
+    let place = |conversation: &Conversation| -> (Timestamp, [String; 2]) {
+        (conversation.last_activity_at, views(conversation))
+    };
+    let before = changed.before.as_ref().map(|before| &before.conversation);
+    if before.map(place) != Some(place(after)) {
+        if let Some(before) = before {
+            for view in views(before) {
+                batch.delete(t::CONVERSATION_VIEWS, view_key(workspace_id, view, before));
+            }
+        }
+        for view in views(after) {
+            batch.put(t::CONVERSATION_VIEWS, Row::new(view_key(workspace_id, view, after)));
+        }
+    }
+    if before.is_none() {
+        let key = Key::of([workspace_id.into(), after.contact_id.into()]).at([after.id.into()]);
+        batch.put(
+            t::CONTACT_CONVERSATIONS,
+            Row::new(key).with("channel_id", after.channel_id),
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,612 @@
+//! The loop that drives the engine of a partition.
+//!
+//! A batch of commands becomes one atomic write: rows, the position after the batch, and the events in an outbox row. Only
+//! then are the events published. After a crash the loop publishes what the topic `events` does not end with yet, and goes
+//! on from the position; so events are published once, in the same order, at the same offsets.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use schemas::command::{COMMAND_VERSION, CommandRecord};
+use schemas::event::{EventRecord, Source};
+use schemas::tables as t;
+use schemas::{Timestamp, WorkspaceId};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use storage::clock::Clock;
+use storage::log::{Log, LogError, NewRecord, ReadLimit, Record, Topic};
+use storage::tables::{Batch, Key, Row, Scan, Sync, Tables, TablesError};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::changes::Changes;
+use super::decide::decide;
+use super::load::Loader;
+use super::state::{Need, State};
+use super::timers::Timers;
+use crate::commands::Commands;
+
+/// How much one batch takes from the log.
+const BATCH: ReadLimit = ReadLimit {
+    records: 256,
+    bytes: 1 << 20,
+};
+
+/// A batch ends early once it has changed this many entities: far fewer than the cache holds, so that nothing that a batch
+/// changed can leave the cache before it is written.
+const BATCH_CHANGES: usize = 4_000;
+
+/// How many rounds of loading precede a batch; what a later rule still misses is loaded when it is met.
+const PREFETCH_ROUNDS: usize = 3;
+
+/// How long to wait before an engine that failed is tried again.
+const RETRY_AFTER: Duration = Duration::from_millis(200);
+
+/// How often what the tables hold is made durable, so that the log may let go of it.
+const RELEASE_EVERY: Duration = Duration::from_secs(30);
+
+/// How many outbox rows are read at once after a start.
+const OUTBOX_PAGE_ROWS: usize = 64;
+
+/// What the engine works with.
+#[derive(Clone, Debug)]
+pub struct EngineDeps {
+    /// Where commands are read and events published.
+    pub log: Arc<dyn Log>,
+    /// Where rows are.
+    pub tables: Arc<dyn Tables>,
+    /// Where timers fire.
+    pub commands: Commands,
+    /// When timers fire.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// How far the engine of a partition has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EngineStatus {
+    /// The offset after the last command whose events are published.
+    pub next_offset: u64,
+    /// Whether it has been at the end of the log since the start.
+    pub caught_up: bool,
+}
+
+/// Why the engine cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// Commands that it has not applied are gone.
+    #[error(
+        "partition {partition}: the log begins at offset {earliest}, but the tables reflect it only up to {position}; restore the log or the tables from a backup"
+    )]
+    Gap {
+        /// Which partition.
+        partition: u32,
+        /// Where the log begins.
+        earliest: u64,
+        /// What the tables reflect.
+        position: u64,
+    },
+    /// The tables reflect commands that the log no longer has.
+    #[error(
+        "partition {partition}: the tables reflect the log up to offset {position}, but it ends at {next}; it lost its end: rebuild the tables with `saler log replay`"
+    )]
+    Ahead {
+        /// Which partition.
+        partition: u32,
+        /// Where the log ends.
+        next: u64,
+        /// What the tables reflect.
+        position: u64,
+    },
+    /// The log failed.
+    #[error("partition {partition}: the log failed")]
+    Log {
+        /// Which partition.
+        partition: u32,
+        /// How.
+        #[source]
+        source: LogError,
+    },
+    /// The tables failed.
+    #[error("partition {partition}: the tables failed")]
+    Tables {
+        /// Which partition.
+        partition: u32,
+        /// How.
+        #[source]
+        source: TablesError,
+    },
+}
+
+/// Runs the engine of `partition` until `shutdown`, and tells `status` how far it has come.
+///
+/// The batch in hand is finished first. What cannot be written now (a full disk, a server that is away) is tried again
+/// until it can.
+///
+/// # Errors
+/// Whatever makes going on wrong: see [`EngineError`].
+pub async fn run(
+    partition: u32,
+    deps: EngineDeps,
+    status: watch::Sender<EngineStatus>,
+    shutdown: CancellationToken,
+) -> Result<(), EngineError> {
+    let tables_failed = |source| EngineError::Tables { partition, source };
+    let timers = Timers::load(deps.tables.as_ref(), partition)
+        .await
+        .map_err(tables_failed)?;
+    let mut engine = Engine::recover(partition, deps.clone(), &timers, &status).await?;
+    tokio::select! {
+        result = engine.work(&shutdown) => result,
+        () = timers.fire(&deps) => Ok(()),
+        () = release(partition, &deps, status.subscribe()) => Ok(()),
+    }
+}
+
+/// Makes the tables durable now and then, and lets the log's retention remove what they reflect.
+async fn release(partition: u32, deps: &EngineDeps, status: watch::Receiver<EngineStatus>) {
+    let mut released = 0;
+    loop {
+        tokio::time::sleep(RELEASE_EVERY).await;
+        let position = status.borrow().next_offset;
+        if position == released {
+            continue;
+        }
+        let synced = deps.tables.sync().await.map_err(|error| error.to_string());
+        let result = match synced {
+            Ok(()) => deps
+                .log
+                .release(Topic::Commands, partition, position)
+                .await
+                .map_err(|error| error.to_string()),
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok(()) => released = position,
+            Err(error) => tracing::warn!(partition, %error, "the log cannot be released yet"),
+        }
+    }
+}
+
+/// An event on its way to the topic `events`.
+#[derive(Debug)]
+struct Outgoing {
+    source: Source,
+    record: NewRecord,
+}
+
+/// What recovery must know of a published event.
+#[derive(Debug, Deserialize)]
+struct EventHead {
+    workspace_id: WorkspaceId,
+    at: Timestamp,
+    source: Source,
+}
+
+/// A batch that was decided.
+#[derive(Debug, Default)]
+struct Decided {
+    changes: Changes,
+    events: Vec<Outgoing>,
+    next_offset: u64,
+}
+
+#[derive(Debug)]
+struct Engine<'a> {
+    partition: u32,
+    deps: EngineDeps,
+    timers: &'a Timers,
+    status: &'a watch::Sender<EngineStatus>,
+    state: State,
+    loader: Loader,
+    next_offset: u64,
+    /// Outbox rows not deleted yet: the row, and the offset of `events` that must be durable first.
+    outbox: VecDeque<(u64, u64)>,
+}
+
+impl<'a> Engine<'a> {
+    async fn recover(
+        partition: u32,
+        deps: EngineDeps,
+        timers: &'a Timers,
+        status: &'a watch::Sender<EngineStatus>,
+    ) -> Result<Self, EngineError> {
+        let key = Key::of([partition.into()]);
+        let row = deps
+            .tables
+            .get(t::ENGINE_POSITIONS, key)
+            .await
+            .map_err(|source| EngineError::Tables { partition, source })?;
+        let position = row.and_then(|row| row.int("next_offset")).unwrap_or(0).cast_unsigned();
+        let bounds = deps
+            .log
+            .bounds(Topic::Commands, partition)
+            .await
+            .map_err(|source| EngineError::Log { partition, source })?;
+        if position < bounds.earliest {
+            return Err(EngineError::Gap {
+                partition,
+                earliest: bounds.earliest,
+                position,
+            });
+        }
+        if position > bounds.next {
+            return Err(EngineError::Ahead {
+                partition,
+                next: bounds.next,
+                position,
+            });
+        }
+        let loader = Loader::new(Arc::clone(&deps.tables), partition);
+        let outbox = VecDeque::new();
+        let mut engine = Self {
+            partition,
+            deps,
+            timers,
+            status,
+            state: State::new(),
+            loader,
+            next_offset: position,
+            outbox,
+        };
+        engine.publish_outbox().await?;
+        engine.tell_status(false);
+        Ok(engine)
+    }
+
+    fn tables_failed(&self, source: TablesError) -> EngineError {
+        EngineError::Tables {
+            partition: self.partition,
+            source,
+        }
+    }
+
+    fn log_failed(&self, source: LogError) -> EngineError {
+        EngineError::Log {
+            partition: self.partition,
+            source,
+        }
+    }
+
+    fn tell_status(&self, caught_up: bool) {
+        self.status.send_modify(|status| {
+            status.next_offset = self.next_offset;
+            status.caught_up |= caught_up;
+        });
+    }
+
+    /// Publishes what was decided before a crash and is not in the topic yet.
+    async fn publish_outbox(&mut self) -> Result<(), EngineError> {
+        let mut after: Option<Vec<t::Value>> = None;
+        loop {
+            let mut scan = Scan::of([self.partition.into()], OUTBOX_PAGE_ROWS);
+            if let Some(place) = after.take() {
+                scan = scan.after(place);
+            }
+            let page = self
+                .deps
+                .tables
+                .scan(t::OUTBOX, scan)
+                .await
+                .map_err(|error| self.tables_failed(error))?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.key.clustering.clone());
+            for row in page {
+                let raw: Vec<Box<RawValue>> = row.body(t::OUTBOX).map_err(|error| self.tables_failed(error))?;
+                let events = raw
+                    .iter()
+                    .map(|raw| outgoing(Bytes::copy_from_slice(raw.get().as_bytes())))
+                    .collect::<Result<Vec<_>, _>>()
+                    .map_err(|error| self.tables_failed(error))?;
+                let published = self.publish(events, true).await?;
+                if let [t::Value::Int(last_offset)] = row.key.clustering.as_slice() {
+                    self.outbox.push_back((last_offset.cast_unsigned(), published));
+                }
+            }
+        }
+    }
+
+    async fn work(&mut self, shutdown: &CancellationToken) -> Result<(), EngineError> {
+        loop {
+            let waited = tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                waited = self.deps.log.wait_for(Topic::Commands, self.partition, self.next_offset) => waited,
+            };
+            if shutdown.is_cancelled() {
+                return Ok(());
+            }
+            waited.map_err(|error| self.log_failed(error))?;
+            let read = self
+                .deps
+                .log
+                .read(Topic::Commands, self.partition, self.next_offset, BATCH)
+                .await;
+            let records = match read {
+                Ok(records) => records,
+                Err(LogError::Unavailable { reason }) => {
+                    tracing::warn!(partition = self.partition, %reason, "commands cannot be read yet");
+                    tokio::time::sleep(RETRY_AFTER).await;
+                    continue;
+                }
+                Err(error) => return Err(self.log_failed(error)),
+            };
+            let begun = tokio::time::Instant::now();
+            let (count, decided) = self.decide_batch(&records).await?;
+            self.commit(decided).await?;
+            metrics::counter!("saler_engine_commands_total").increment(count);
+            metrics::histogram!("saler_engine_batch_seconds").record(begun.elapsed().as_secs_f64());
+            let end = self
+                .deps
+                .log
+                .bounds(Topic::Commands, self.partition)
+                .await
+                .map_err(|e| self.log_failed(e))?
+                .next;
+            #[expect(clippy::cast_precision_loss, reason = "a gauge")]
+            metrics::gauge!("saler_engine_lag_commands", "partition" => self.partition.to_string())
+                .set(end.saturating_sub(self.next_offset) as f64);
+            self.tell_status(self.next_offset >= end);
+        }
+    }
+
+    /// Decides records in order; stops early if they change very much. Returns how many were decided.
+    async fn decide_batch(&mut self, records: &[Record]) -> Result<(u64, Decided), EngineError> {
+        let commands: Vec<(u64, Option<CommandRecord>)> = records
+            .iter()
+            .map(|record| (record.offset, self.decode(record)))
+            .collect();
+        self.prefetch(&commands).await?;
+        let mut decided = Decided {
+            next_offset: self.next_offset,
+            ..Decided::default()
+        };
+        let mut count = 0;
+        for (offset, command) in &commands {
+            if let Some(command) = command {
+                self.decide_one(*offset, command, &mut decided).await?;
+            }
+            decided.next_offset = offset + 1;
+            count += 1;
+            if decided.changes.len() >= BATCH_CHANGES {
+                break;
+            }
+        }
+        Ok((count, decided))
+    }
+
+    /// A command that cannot be read is reported and passed over: it must not hold up the workspace's others.
+    fn decode(&self, record: &Record) -> Option<CommandRecord> {
+        let reason = match serde_json::from_slice::<CommandRecord>(&record.value) {
+            Ok(command) if command.v <= COMMAND_VERSION => return Some(command),
+            Ok(command) => format!(
+                "it is of version {}, and this program reads up to {COMMAND_VERSION}",
+                command.v
+            ),
+            Err(error) => error.to_string(),
+        };
+        metrics::counter!("saler_engine_unreadable_commands_total").increment(1);
+        tracing::error!(partition = self.partition, offset = record.offset, %reason, "a command cannot be read; it has no effect");
+        None
+    }
+
+    /// Loads what most commands of a batch need, in few reads for all of them.
+    async fn prefetch(&mut self, commands: &[(u64, Option<CommandRecord>)]) -> Result<(), EngineError> {
+        for _ in 0..PREFETCH_ROUNDS {
+            let mut needs: Vec<Need> = commands
+                .iter()
+                .filter_map(|(offset, command)| decide(&self.state, self.partition, *offset, command.as_ref()?).err())
+                .collect();
+            if needs.is_empty() {
+                return Ok(());
+            }
+            needs.sort_unstable();
+            needs.dedup();
+            self.load(needs).await?;
+        }
+        Ok(())
+    }
+
+    async fn load(&mut self, needs: Vec<Need>) -> Result<(), EngineError> {
+        loop {
+            match self.loader.load(&mut self.state, needs.clone()).await {
+                Ok(()) => return Ok(()),
+                Err(TablesError::Unavailable { reason }) => {
+                    tracing::warn!(partition = self.partition, %reason, "rows cannot be read yet");
+                    tokio::time::sleep(RETRY_AFTER).await;
+                }
+                Err(error) => return Err(self.tables_failed(error)),
+            }
+        }
+    }
+
+    async fn decide_one(
+        &mut self,
+        offset: u64,
+        command: &CommandRecord,
+        decided: &mut Decided,
+    ) -> Result<(), EngineError> {
+        let decision = loop {
+            match decide(&self.state, self.partition, offset, command) {
+                Ok(decision) => break decision,
+                Err(need) => self.load(vec![need]).await?,
+            }
+        };
+        if let Some((code, reason)) = &decision.rejected {
+            metrics::counter!("saler_engine_rejected_total", "code" => format!("{code:?}")).increment(1);
+            tracing::debug!(partition = self.partition, offset, ?code, %reason, "a command was refused");
+        }
+        for event in &decision.events {
+            decided
+                .events
+                .push(encode(event).map_err(|error| self.tables_failed(error))?);
+        }
+        decision.changes.apply_to(&mut self.state);
+        decided.changes.merge(decision.changes);
+        Ok(())
+    }
+
+    /// Writes a batch and publishes its events. Tries again for as long as it takes: the state has moved on already.
+    async fn commit(&mut self, decided: Decided) -> Result<(), EngineError> {
+        let Decided {
+            changes,
+            events,
+            next_offset,
+        } = decided;
+        let batch = self.to_batch(&changes, &events, next_offset).await?;
+        loop {
+            match self.deps.tables.write(batch.clone(), Sync::Later).await {
+                Ok(()) => break,
+                Err(error @ (TablesError::DiskFull { .. } | TablesError::Unavailable { .. })) => {
+                    tracing::warn!(partition = self.partition, %error, "a batch cannot be written yet");
+                    tokio::time::sleep(RETRY_AFTER).await;
+                }
+                Err(error) => return Err(self.tables_failed(error)),
+            }
+        }
+        self.timers.follow(&changes);
+        self.next_offset = next_offset;
+        if !events.is_empty() {
+            let published = self.publish(events, false).await?;
+            self.outbox.push_back((next_offset - 1, published));
+        }
+        Ok(())
+    }
+
+    async fn to_batch(
+        &mut self,
+        changes: &Changes,
+        events: &[Outgoing],
+        next_offset: u64,
+    ) -> Result<Batch, EngineError> {
+        let mut batch = changes
+            .to_rows(self.partition)
+            .map_err(|error| self.tables_failed(error))?;
+        let key = || Key::of([self.partition.into()]);
+        let position = Row::new(key())
+            .with("next_offset", next_offset.cast_signed())
+            .with("epoch", 0_i64);
+        batch.put(t::ENGINE_POSITIONS, position);
+        if !events.is_empty() {
+            let last_offset = (next_offset - 1).cast_signed();
+            batch.put(
+                t::OUTBOX,
+                Row::new(key().at([last_offset.into()])).with("body", json_array(events)),
+            );
+        }
+        let durable = self
+            .deps
+            .log
+            .bounds(Topic::Events, self.partition)
+            .await
+            .map_err(|e| self.log_failed(e))?
+            .durable;
+        while let Some((row, published)) = self.outbox.front().copied() {
+            if published > durable {
+                break;
+            }
+            self.outbox.pop_front();
+            batch.delete(t::OUTBOX, key().at([row.cast_signed().into()]));
+        }
+        Ok(batch)
+    }
+
+    /// Appends events and returns the offset after them. With `perhaps_published`, those at or before the last event of
+    /// the topic are left out.
+    async fn publish(&mut self, events: Vec<Outgoing>, mut perhaps_published: bool) -> Result<u64, EngineError> {
+        let mut events = events;
+        loop {
+            if perhaps_published {
+                let last = self.last_published().await?;
+                events.retain(|event| last.is_none_or(|last| event.source > last));
+            }
+            if events.is_empty() {
+                let bounds = self.deps.log.bounds(Topic::Events, self.partition).await;
+                return bounds.map(|bounds| bounds.next).map_err(|error| self.log_failed(error));
+            }
+            let records: Vec<_> = events.iter().map(|event| event.record.clone()).collect();
+            match self.deps.log.append(Topic::Events, self.partition, records).await {
+                Ok(first) => return Ok(first + events.len() as u64),
+                Err(error @ LogError::Invalid { .. }) => return Err(self.log_failed(error)),
+                Err(error) => {
+                    tracing::warn!(partition = self.partition, %error, "events cannot be published yet");
+                    tokio::time::sleep(RETRY_AFTER).await;
+                    perhaps_published = true;
+                }
+            }
+        }
+    }
+
+    async fn last_published(&self) -> Result<Option<Source>, EngineError> {
+        let bounds = self
+            .deps
+            .log
+            .bounds(Topic::Events, self.partition)
+            .await
+            .map_err(|error| self.log_failed(error))?;
+        if bounds.next == bounds.earliest {
+            return Ok(None);
+        }
+        let limit = ReadLimit { records: 1, bytes: 1 };
+        let last = self
+            .deps
+            .log
+            .read(Topic::Events, self.partition, bounds.next - 1, limit)
+            .await;
+        let last = last.map_err(|error| self.log_failed(error))?;
+        let head = last
+            .first()
+            .map(|record| serde_json::from_slice::<EventHead>(&record.value))
+            .transpose();
+        let head = head.map_err(|error| {
+            self.log_failed(LogError::Invalid {
+                reason: format!("the last event cannot be read: {error}"),
+            })
+        })?;
+        Ok(head.map(|head| head.source))
+    }
+}
+
+fn encode(event: &EventRecord) -> Result<Outgoing, TablesError> {
+    let json = serde_json::to_vec(event).map_err(|error| TablesError::Invalid {
+        reason: format!("an event cannot be written as JSON: {error}"),
+    })?;
+    let record = NewRecord {
+        key: event.workspace_id,
+        at: event.at,
+        value: Bytes::from(json),
+    };
+    Ok(Outgoing {
+        source: event.source,
+        record,
+    })
+}
+
+fn outgoing(json: Bytes) -> Result<Outgoing, TablesError> {
+    let head: EventHead = serde_json::from_slice(&json).map_err(|error| TablesError::Corrupt {
+        table: t::OUTBOX.name,
+        reason: format!("an event cannot be read: {error}"),
+    })?;
+    Ok(Outgoing {
+        source: head.source,
+        record: NewRecord {
+            key: head.workspace_id,
+            at: head.at,
+            value: json,
+        },
+    })
+}
+
+/// The events of a batch as one JSON array, without writing each again.
+fn json_array(events: &[Outgoing]) -> Vec<u8> {
+    let mut array = Vec::with_capacity(events.iter().map(|event| event.record.value.len() + 1).sum::<usize>() + 2);
+    array.push(b'[');
+    for (n, event) in events.iter().enumerate() {
+        if n > 0 {
+            array.push(b',');
+        }
+        array.extend_from_slice(&event.record.value);
+    }
+    array.push(b']');
+    array
+}
