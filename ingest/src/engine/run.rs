@@ -203,6 +203,8 @@ struct Engine<'a> {
     next_offset: u64,
     /// Outbox rows not deleted yet: the row, and the offset of `events` that must be durable first.
     outbox: VecDeque<(u64, u64)>,
+    /// The last event of the topic. What is derived again up to there is there already.
+    last_published: Option<Source>,
 }
 
 impl<'a> Engine<'a> {
@@ -239,7 +241,6 @@ impl<'a> Engine<'a> {
             });
         }
         let loader = Loader::new(Arc::clone(&deps.tables), partition);
-        let outbox = VecDeque::new();
         let mut engine = Self {
             partition,
             deps,
@@ -248,8 +249,10 @@ impl<'a> Engine<'a> {
             state: State::new(),
             loader,
             next_offset: position,
-            outbox,
+            outbox: VecDeque::new(),
+            last_published: None,
         };
+        engine.last_published = engine.read_last_published().await?;
         engine.publish_outbox().await?;
         engine.tell_status(false);
         Ok(engine)
@@ -299,7 +302,7 @@ impl<'a> Engine<'a> {
                     .map(|raw| outgoing(Bytes::copy_from_slice(raw.get().as_bytes())))
                     .collect::<Result<Vec<_>, _>>()
                     .map_err(|error| self.tables_failed(error))?;
-                let published = self.publish(events, true).await?;
+                let published = self.publish(events).await?;
                 if let [t::Value::Int(last_offset)] = row.key.clustering.as_slice() {
                     self.outbox.push_back((last_offset.cast_unsigned(), published));
                 }
@@ -467,7 +470,7 @@ impl<'a> Engine<'a> {
         self.timers.follow(&changes);
         self.next_offset = next_offset;
         if !events.is_empty() {
-            let published = self.publish(events, false).await?;
+            let published = self.publish(events).await?;
             self.outbox.push_back((next_offset - 1, published));
         }
         Ok(())
@@ -511,33 +514,32 @@ impl<'a> Engine<'a> {
         Ok(batch)
     }
 
-    /// Appends events and returns the offset after them. With `perhaps_published`, those at or before the last event of
-    /// the topic are left out.
-    async fn publish(&mut self, events: Vec<Outgoing>, mut perhaps_published: bool) -> Result<u64, EngineError> {
-        let mut events = events;
+    /// Appends events, but not those that the topic has already, and returns the offset after them.
+    async fn publish(&mut self, mut events: Vec<Outgoing>) -> Result<u64, EngineError> {
         loop {
-            if perhaps_published {
-                let last = self.last_published().await?;
-                events.retain(|event| last.is_none_or(|last| event.source > last));
-            }
-            if events.is_empty() {
+            events.retain(|event| self.last_published.is_none_or(|last| event.source > last));
+            let Some(last) = events.last().map(|event| event.source) else {
                 let bounds = self.deps.log.bounds(Topic::Events, self.partition).await;
                 return bounds.map(|bounds| bounds.next).map_err(|error| self.log_failed(error));
-            }
+            };
             let records: Vec<_> = events.iter().map(|event| event.record.clone()).collect();
             match self.deps.log.append(Topic::Events, self.partition, records).await {
-                Ok(first) => return Ok(first + events.len() as u64),
+                Ok(first) => {
+                    self.last_published = Some(last);
+                    return Ok(first + events.len() as u64);
+                }
                 Err(error @ LogError::Invalid { .. }) => return Err(self.log_failed(error)),
                 Err(error) => {
                     tracing::warn!(partition = self.partition, %error, "events cannot be published yet");
                     tokio::time::sleep(RETRY_AFTER).await;
-                    perhaps_published = true;
+                    // It is not known whether some of them were kept.
+                    self.last_published = self.read_last_published().await?;
                 }
             }
         }
     }
 
-    async fn last_published(&self) -> Result<Option<Source>, EngineError> {
+    async fn read_last_published(&self) -> Result<Option<Source>, EngineError> {
         let bounds = self
             .deps
             .log

@@ -103,7 +103,7 @@ pub enum Need {
 
 /// A workspace's channels, agents and assignment queue.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct WorkspaceState {
+pub(super) struct WorkspaceState {
     /// Channels, without secrets.
     pub channels: BTreeMap<ChannelId, Channel>,
     /// Members.

@@ -7,4 +7,5 @@
     reason = "a test that panics has failed, which is what it is for"
 )]
 
+mod engine;
 mod provider_twilio;

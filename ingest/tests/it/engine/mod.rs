@@ -1,0 +1,7 @@
+//! The conversation engine, driven through the log and read through its events and rows.
+
+mod assignment;
+mod conversations;
+mod delivery;
+mod hub;
+mod properties;
