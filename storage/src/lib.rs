@@ -5,5 +5,6 @@
 #![warn(missing_docs, clippy::missing_errors_doc)]
 
 pub mod clock;
+pub mod contract;
 pub mod log;
 pub mod tables;

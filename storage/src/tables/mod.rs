@@ -9,6 +9,12 @@
 //! - [`Tables::insert_if_absent`] and [`Tables::update_if`] are atomic and durable when they return.
 //! - A scan reads one partition, in the order that the table declares.
 
+pub mod codec;
+pub mod dump;
+pub mod embedded;
+pub mod memory;
+pub mod validation;
+
 use std::fmt;
 use std::ops::Bound;
 

@@ -1,0 +1,3 @@
+//! Contract suites: what every engine of a port must do, written once.
+
+pub mod tables;

@@ -1,0 +1,13 @@
+//! Behaviour of the ports' engines, through their public doors.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test that fails should stop where it fails, and helpers of tests are tests"
+)]
+
+mod tables_codec;
+mod tables_contract;
+mod tables_model;
