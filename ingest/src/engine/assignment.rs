@@ -41,11 +41,8 @@ impl Decider<'_> {
             let Some(agent) = self.pick_agent(policy, except)? else {
                 return Ok(());
             };
-            let event = Event::ConversationAssigned {
-                from: None,
-                to: Some(agent),
-                reason: AssignmentReason::Automatic,
-            };
+            let event =
+                Event::ConversationAssigned { from: None, to: Some(agent), reason: AssignmentReason::Automatic };
             self.emit_in(id, event)?;
         }
         Ok(())
@@ -53,10 +50,7 @@ impl Decider<'_> {
 
     /// Who gets the next conversation. Ties go to the smallest id, so that a replay picks the same one.
     fn pick_agent(&self, policy: AssignmentPolicy, except: Option<UserId>) -> Found<Option<UserId>> {
-        let free = self
-            .view
-            .agents()?
-            .filter(|agent| agent.takes_new_conversations() && Some(agent.user_id) != except);
+        let free = self.view.agents()?.filter(|agent| agent.takes_new_conversations() && Some(agent.user_id) != except);
         let picked = match policy {
             AssignmentPolicy::Manual => None,
             AssignmentPolicy::RoundRobin => free.min_by_key(|agent| (agent.last_assigned, agent.user_id)),
@@ -73,11 +67,8 @@ impl Decider<'_> {
             return Ok(());
         };
         if self.view.agent(user_id)?.is_some_and(|agent| !agent.active) {
-            let event = Event::ConversationAssigned {
-                from: Some(user_id),
-                to: None,
-                reason: AssignmentReason::AgentLeft,
-            };
+            let event =
+                Event::ConversationAssigned { from: Some(user_id), to: None, reason: AssignmentReason::AgentLeft };
             self.emit_in(id, event)?;
         }
         Ok(())

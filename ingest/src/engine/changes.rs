@@ -153,19 +153,11 @@ macro_rules! lookup {
 
 impl<'a> View<'a> {
     pub(super) fn new(state: &'a State, workspace_id: WorkspaceId) -> Self {
-        Self {
-            workspace_id,
-            state,
-            changes: Changes::default(),
-        }
+        Self { workspace_id, state, changes: Changes::default() }
     }
 
     pub(super) fn workspace(&self) -> Found<&'a WorkspaceState> {
-        self.state
-            .workspaces
-            .get(&self.workspace_id)
-            .flatten()
-            .ok_or(Need::Workspace(self.workspace_id))
+        self.state.workspaces.get(&self.workspace_id).flatten().ok_or(Need::Workspace(self.workspace_id))
     }
 
     pub(super) fn channel(&self, id: ChannelId) -> Found<Option<&Channel>> {
@@ -185,17 +177,11 @@ impl<'a> View<'a> {
     /// Every agent as of now, in the order of their ids.
     pub(super) fn agents(&self) -> Found<impl Iterator<Item = &Agent>> {
         let workspace = self.workspace()?;
-        let changed = self
-            .changes
+        let changed = self.changes.agents.values().filter(|agent| !workspace.agents.contains_key(&agent.user_id));
+        let known = workspace
             .agents
             .values()
-            .filter(|agent| !workspace.agents.contains_key(&agent.user_id));
-        let known = workspace.agents.values().map(|agent| {
-            self.changes
-                .agents
-                .get(&(self.workspace_id, agent.user_id))
-                .unwrap_or(agent)
-        });
+            .map(|agent| self.changes.agents.get(&(self.workspace_id, agent.user_id)).unwrap_or(agent));
         Ok(known.chain(changed))
     }
 

@@ -61,11 +61,7 @@ pub fn decide(state: &State, partition: u32, offset: u64, record: &CommandRecord
         _ => None,
     };
     decider.settle(ending)?;
-    Ok(Decision {
-        events: decider.events,
-        changes: decider.view.changes,
-        rejected,
-    })
+    Ok(Decision { events: decider.events, changes: decider.view.changes, rejected })
 }
 
 /// Why a rule stops.
@@ -102,10 +98,7 @@ impl From<Stop> for Ending {
 pub(super) type Ruling = Result<(), Stop>;
 
 pub(super) fn reject(code: Rejection, reason: impl Into<String>) -> Stop {
-    Stop::Rejected {
-        code,
-        reason: reason.into(),
-    }
+    Stop::Rejected { code, reason: reason.into() }
 }
 
 /// What a command made, for whoever waits for its outcome.
@@ -131,10 +124,7 @@ pub(super) struct Decider<'a> {
 
 impl<'a> Decider<'a> {
     fn new(state: &'a State, partition: u32, offset: u64, record: &'a CommandRecord) -> Self {
-        let made = Made {
-            conversation_id: record.command.conversation_id(),
-            ..Made::default()
-        };
+        let made = Made { conversation_id: record.command.conversation_id(), ..Made::default() };
         Self {
             view: View::new(state, record.workspace_id),
             record,
@@ -179,14 +169,7 @@ impl<'a> Decider<'a> {
 
     /// Publishes an event that is not about a conversation.
     pub(super) fn emit(&mut self, event: Event) -> Found<()> {
-        evolve::entities(
-            &mut self.view,
-            &self.record.actor,
-            self.record.at,
-            self.record.id,
-            None,
-            &event,
-        )?;
+        evolve::entities(&mut self.view, &self.record.actor, self.record.at, self.record.id, None, &event)?;
         self.push(event, None);
         Ok(())
     }
@@ -234,11 +217,7 @@ impl<'a> Decider<'a> {
     }
 
     fn push(&mut self, event: Event, conversation: Option<Box<schemas::conversation::Conversation>>) {
-        let source = Source {
-            partition: self.partition,
-            offset: self.offset,
-            index: self.index(),
-        };
+        let source = Source { partition: self.partition, offset: self.offset, index: self.index() };
         self.events.push(EventRecord {
             v: EVENT_VERSION,
             id: EventId::derive(self.at(), &[self.record.workspace_id.as_bytes(), &self.place()]),
@@ -255,10 +234,7 @@ impl<'a> Decider<'a> {
     /// The conversation of a command, or its refusal.
     pub(super) fn require(&self, id: ConversationId) -> Result<&StoredConversation, Stop> {
         self.view.conversation(id)?.ok_or_else(|| {
-            reject(
-                Rejection::NotFound,
-                format!("conversation_id: there is no conversation {id} in this workspace"),
-            )
+            reject(Rejection::NotFound, format!("conversation_id: there is no conversation {id} in this workspace"))
         })
     }
 
@@ -266,89 +242,43 @@ impl<'a> Decider<'a> {
         match &self.record.command {
             Command::ReceiveMessage { channel_id, message } => self.receive_message(*channel_id, message),
             Command::RecordDelivery { channel_id, report } => self.record_delivery(*channel_id, report),
-            Command::SendMessage {
-                conversation_id,
-                author,
-                body,
-            } => self.send_message(*conversation_id, author, body),
+            Command::SendMessage { conversation_id, author, body } => self.send_message(*conversation_id, author, body),
             Command::StartConversation { to, author, body } => self.start_conversation(to, author, body),
             Command::RetryMessage { conversation_id, seq } => self.retry_message(*conversation_id, *seq),
-            Command::AddNote {
-                conversation_id,
-                author,
-                text,
-                mentions,
-            } => self.add_note(*conversation_id, author, text, mentions),
-            Command::SetStatus {
-                conversation_id,
-                status,
-                snoozed_until,
-            } => self.set_status(*conversation_id, *status, *snoozed_until),
-            Command::Assign {
-                conversation_id,
-                assignee,
-            } => self.assign(*conversation_id, *assignee),
-            Command::SetPriority {
-                conversation_id,
-                priority,
-            } => {
+            Command::AddNote { conversation_id, author, text, mentions } => {
+                self.add_note(*conversation_id, author, text, mentions)
+            }
+            Command::SetStatus { conversation_id, status, snoozed_until } => {
+                self.set_status(*conversation_id, *status, *snoozed_until)
+            }
+            Command::Assign { conversation_id, assignee } => self.assign(*conversation_id, *assignee),
+            Command::SetPriority { conversation_id, priority } => {
                 let from = self.require(*conversation_id)?.conversation.priority;
                 if from != *priority {
-                    self.emit_in(
-                        *conversation_id,
-                        Event::ConversationPriorityChanged { from, to: *priority },
-                    )?;
+                    self.emit_in(*conversation_id, Event::ConversationPriorityChanged { from, to: *priority })?;
                 }
                 Ok(())
             }
-            Command::ChangeLabels {
-                conversation_id,
-                add,
-                remove,
-            } => self.change_labels(*conversation_id, add, remove),
-            Command::MarkRead {
-                conversation_id,
-                user_id,
-                seq,
-            } => self.mark_read(*conversation_id, *user_id, *seq),
-            Command::UpdateContact {
-                contact_id,
-                name,
-                email,
-                blocked,
-            } => self.update_contact(*contact_id, name.as_deref(), email.as_deref(), *blocked),
+            Command::ChangeLabels { conversation_id, add, remove } => self.change_labels(*conversation_id, add, remove),
+            Command::MarkRead { conversation_id, user_id, seq } => self.mark_read(*conversation_id, *user_id, *seq),
+            Command::UpdateContact { contact_id, name, email, blocked } => {
+                self.update_contact(*contact_id, name.as_deref(), email.as_deref(), *blocked)
+            }
             Command::ConfigureChannel { channel } => {
-                if self
-                    .view
-                    .channel(channel.id)?
-                    .is_none_or(|known| known.version < channel.version)
-                {
-                    self.emit(Event::ChannelConfigured {
-                        channel: channel.clone(),
-                    })?;
+                if self.view.channel(channel.id)?.is_none_or(|known| known.version < channel.version) {
+                    self.emit(Event::ChannelConfigured { channel: channel.clone() })?;
                 }
                 Ok(())
             }
             Command::ConfigureAgent { agent } => self.configure_agent(agent),
-            Command::SetPresence {
-                user_id,
-                availability,
-                connected,
-            } => self.set_presence(*user_id, *availability, *connected),
-            Command::FireTimer {
-                conversation_id,
-                timer,
-                due,
-            } => self.fire_timer(*conversation_id, *timer, *due),
-            Command::BeginSend {
-                message_id, attempt, ..
-            } => self.begin_send(*message_id, *attempt),
-            Command::FinishSend {
-                message_id,
-                attempt,
-                outcome,
-                ..
-            } => self.finish_send(*message_id, *attempt, outcome),
+            Command::SetPresence { user_id, availability, connected } => {
+                self.set_presence(*user_id, *availability, *connected)
+            }
+            Command::FireTimer { conversation_id, timer, due } => self.fire_timer(*conversation_id, *timer, *due),
+            Command::BeginSend { message_id, attempt, .. } => self.begin_send(*message_id, *attempt),
+            Command::FinishSend { message_id, attempt, outcome, .. } => {
+                self.finish_send(*message_id, *attempt, outcome)
+            }
         }
     }
 
@@ -395,12 +325,7 @@ impl<'a> Decider<'a> {
     pub(super) fn add_message(&mut self, message: Message) -> Ruling {
         self.made.message_id = Some(message.id);
         self.made.seq = Some(message.seq);
-        Ok(self.emit_in(
-            message.conversation_id,
-            Event::MessageAdded {
-                message: Box::new(message),
-            },
-        )?)
+        Ok(self.emit_in(message.conversation_id, Event::MessageAdded { message: Box::new(message) })?)
     }
 
     fn set_status(&mut self, id: ConversationId, to: Status, snoozed_until: Option<Timestamp>) -> Ruling {
@@ -410,11 +335,8 @@ impl<'a> Decider<'a> {
             return Ok(());
         }
         if !from.may_become(to) {
-            let reason = format!(
-                "status: a {} conversation cannot become {}; open it first",
-                from.as_str(),
-                to.as_str()
-            );
+            let reason =
+                format!("status: a {} conversation cannot become {}; open it first", from.as_str(), to.as_str());
             return Err(reject(Rejection::InvalidTransition, reason));
         }
         match snoozed_until {
@@ -441,15 +363,7 @@ impl<'a> Decider<'a> {
         snoozed_until: Option<Timestamp>,
     ) -> Ruling {
         let from = self.require(id)?.conversation.status;
-        Ok(self.emit_in(
-            id,
-            Event::ConversationStatusChanged {
-                from,
-                to,
-                reason,
-                snoozed_until,
-            },
-        )?)
+        Ok(self.emit_in(id, Event::ConversationStatusChanged { from, to, reason, snoozed_until })?)
     }
 
     fn assign(&mut self, id: ConversationId, to: Option<UserId>) -> Ruling {
@@ -464,14 +378,7 @@ impl<'a> Decider<'a> {
                 return Err(reject(Rejection::InvalidValue, reason));
             }
         }
-        self.emit_in(
-            id,
-            Event::ConversationAssigned {
-                from,
-                to,
-                reason: AssignmentReason::Asked,
-            },
-        )?;
+        self.emit_in(id, Event::ConversationAssigned { from, to, reason: AssignmentReason::Asked })?;
         self.distribute_except(from)
     }
 
@@ -484,11 +391,8 @@ impl<'a> Decider<'a> {
                 added.insert(label.clone());
             }
         }
-        let removed: BTreeSet<_> = remove
-            .iter()
-            .filter(|label| labels.contains(*label) && !added.contains(*label))
-            .cloned()
-            .collect();
+        let removed: BTreeSet<_> =
+            remove.iter().filter(|label| labels.contains(*label) && !added.contains(*label)).cloned().collect();
         if labels.len() + added.len() - removed.len() > LABELS_PER_CONVERSATION {
             let reason = format!("add: a conversation has at most {LABELS_PER_CONVERSATION} labels; remove some");
             return Err(reject(Rejection::InvalidValue, reason));
@@ -577,11 +481,7 @@ impl<'a> Decider<'a> {
         if (availability, connected) == (agent.availability, agent.connected) {
             return Ok(());
         }
-        self.emit(Event::AgentPresenceChanged {
-            user_id,
-            availability,
-            connected,
-        })?;
+        self.emit(Event::AgentPresenceChanged { user_id, availability, connected })?;
         self.distribute()
     }
 
@@ -605,16 +505,10 @@ impl<'a> Decider<'a> {
 /// Refuses a text that is empty, too long, or holds U+0000.
 pub(super) fn check_text(field: &str, text: &str, limit_chars: usize) -> Ruling {
     if text.trim().is_empty() {
-        return Err(reject(
-            Rejection::InvalidValue,
-            format!("{field}: it must not be empty"),
-        ));
+        return Err(reject(Rejection::InvalidValue, format!("{field}: it must not be empty")));
     }
     if text.contains('\0') {
-        return Err(reject(
-            Rejection::InvalidValue,
-            format!("{field}: it must not hold the character U+0000"),
-        ));
+        return Err(reject(Rejection::InvalidValue, format!("{field}: it must not hold the character U+0000")));
     }
     let chars = text.chars().count();
     if chars > limit_chars {

@@ -21,12 +21,7 @@ const READERS_PER_CONVERSATION: usize = 200;
 
 /// How many of the contact's messages somebody has seen who has seen all up to `seq`.
 pub(super) fn seen_up_to(stored: &StoredConversation, seq: u64) -> u64 {
-    let later = stored
-        .engine
-        .recent_inbound
-        .iter()
-        .filter(|inbound| **inbound > seq)
-        .count();
+    let later = stored.engine.recent_inbound.iter().filter(|inbound| **inbound > seq).count();
     stored.conversation.inbound_count.saturating_sub(later as u64)
 }
 
@@ -34,12 +29,7 @@ pub(super) fn seen_up_to(stored: &StoredConversation, seq: u64) -> u64 {
 pub(super) fn conversation(stored: &mut StoredConversation, channel: Option<&Channel>, event: &Event, at: Timestamp) {
     match event {
         Event::MessageAdded { message } => added(stored, channel, message, at),
-        Event::ConversationStatusChanged {
-            from,
-            to,
-            snoozed_until,
-            ..
-        } => {
+        Event::ConversationStatusChanged { from, to, snoozed_until, .. } => {
             let conversation = &mut stored.conversation;
             conversation.status = *to;
             conversation.snoozed_until = *snoozed_until;
@@ -111,11 +101,7 @@ fn note_read(conversation: &mut Conversation, user_id: UserId, seen: u64) {
     let known = conversation.reads.entry(user_id).or_insert(0);
     *known = seen.max(*known);
     if conversation.reads.len() > READERS_PER_CONVERSATION {
-        let least = conversation
-            .reads
-            .iter()
-            .filter(|(id, _)| **id != user_id)
-            .min_by_key(|(id, seen)| (**seen, **id));
+        let least = conversation.reads.iter().filter(|(id, _)| **id != user_id).min_by_key(|(id, seen)| (**seen, **id));
         if let Some(id) = least.map(|(id, _)| *id) {
             conversation.reads.remove(&id);
         }
@@ -145,7 +131,7 @@ pub(super) fn entities(
         }
         Event::MessageStatusChanged { .. } | Event::MessageSendBegun { .. } | Event::MessageSendDeferred { .. } => {
             if let Some(conversation) = conversation {
-                delivery(view, conversation, event, at)?;
+                delivery(view, conversation, event)?;
             }
         }
         Event::DeliveryParked { channel_id, report } => {
@@ -153,29 +139,19 @@ pub(super) fn entities(
             view.changes.parked.insert(key, Some(report.clone()));
         }
         Event::ChannelConfigured { channel } => {
-            view.changes
-                .channels
-                .insert((workspace_id, channel.id), channel.clone());
+            view.changes.channels.insert((workspace_id, channel.id), channel.clone());
         }
         Event::AgentConfigured { agent } => {
             view.changes.agents.insert((workspace_id, agent.user_id), agent.clone());
         }
-        Event::AgentPresenceChanged {
-            user_id,
-            availability,
-            connected,
-        } => {
+        Event::AgentPresenceChanged { user_id, availability, connected } => {
             if let Some(mut agent) = view.agent(*user_id)?.cloned() {
                 agent.availability = *availability;
                 agent.connected = *connected;
                 view.changes.agents.insert((workspace_id, *user_id), agent);
             }
         }
-        Event::ConversationAssigned {
-            to: Some(to),
-            reason: AssignmentReason::Automatic,
-            ..
-        } => {
+        Event::ConversationAssigned { to: Some(to), reason: AssignmentReason::Automatic, .. } => {
             let last = view.agents()?.map(|agent| agent.last_assigned).max().unwrap_or(0);
             if let Some(mut agent) = view.agent(*to)?.cloned() {
                 agent.last_assigned = last + 1;
@@ -208,34 +184,22 @@ pub(super) fn entities(
 fn put_contact(view: &mut View<'_>, contact: &Contact) {
     let workspace_id = view.workspace_id;
     for identity in &contact.identities {
-        view.changes.identities.insert(
-            (workspace_id, identity.channel_id, identity.address.clone()),
-            contact.id,
-        );
+        view.changes.identities.insert((workspace_id, identity.channel_id, identity.address.clone()), contact.id);
     }
-    view.changes
-        .contacts
-        .insert((workspace_id, contact.id), contact.clone());
+    view.changes.contacts.insert((workspace_id, contact.id), contact.clone());
 }
 
 fn put_new_message(view: &mut View<'_>, conversation: &Conversation, message: &Message) {
     let workspace_id = view.workspace_id;
     if let Some(external_id) = &message.external_id {
-        let reference = MessageRef {
-            conversation_id: conversation.id,
-            seq: message.seq,
-        };
-        view.changes
-            .externals
-            .insert((workspace_id, conversation.channel_id, external_id.clone()), reference);
+        let reference = MessageRef { conversation_id: conversation.id, seq: message.seq };
+        view.changes.externals.insert((workspace_id, conversation.channel_id, external_id.clone()), reference);
     }
     if message.status == Some(DeliveryStatus::Queued) {
         let pending = pending_send(view, conversation, message);
         view.changes.pending.insert((workspace_id, message.id), Some(pending));
     }
-    view.changes
-        .messages
-        .insert((workspace_id, conversation.id, message.seq), message.clone());
+    view.changes.messages.insert((workspace_id, conversation.id, message.seq), message.clone());
 }
 
 fn pending_send(view: &View<'_>, conversation: &Conversation, message: &Message) -> PendingSend {
@@ -256,7 +220,7 @@ fn pending_send(view: &View<'_>, conversation: &Conversation, message: &Message)
 }
 
 /// An event about the way of an outbound message to its provider and contact.
-fn delivery(view: &mut View<'_>, conversation: &Conversation, event: &Event, _at: Timestamp) -> Found<()> {
+fn delivery(view: &mut View<'_>, conversation: &Conversation, event: &Event) -> Found<()> {
     let workspace_id = view.workspace_id;
     let (message_id, seq) = match event {
         Event::MessageStatusChanged { message_id, seq, .. }
@@ -269,17 +233,12 @@ fn delivery(view: &mut View<'_>, conversation: &Conversation, event: &Event, _at
     };
     let mut pending = view.pending(message_id)?.cloned();
     match event {
-        Event::MessageStatusChanged {
-            to, error, external_id, ..
-        } => {
+        Event::MessageStatusChanged { to, error, external_id, .. } => {
             message.status = Some(*to);
             message.error.clone_from(error);
             if let Some(external_id) = external_id {
                 let key = (workspace_id, conversation.channel_id, external_id.clone());
-                let reference = MessageRef {
-                    conversation_id: conversation.id,
-                    seq,
-                };
+                let reference = MessageRef { conversation_id: conversation.id, seq };
                 view.changes.externals.insert(key.clone(), reference);
                 view.changes.parked.insert(key, None);
                 message.external_id = Some(external_id.clone());
@@ -295,12 +254,7 @@ fn delivery(view: &mut View<'_>, conversation: &Conversation, event: &Event, _at
                 pending.next_attempt_at = None;
             }
         }
-        Event::MessageSendDeferred {
-            error,
-            ambiguous,
-            next_attempt_at,
-            ..
-        } => {
+        Event::MessageSendDeferred { error, ambiguous, next_attempt_at, .. } => {
             message.error = Some(error.clone());
             if let Some(pending) = &mut pending {
                 pending.in_flight = false;
@@ -311,9 +265,7 @@ fn delivery(view: &mut View<'_>, conversation: &Conversation, event: &Event, _at
         _ => {}
     }
     view.changes.pending.insert((workspace_id, message_id), pending);
-    view.changes
-        .messages
-        .insert((workspace_id, conversation.id, seq), message);
+    view.changes.messages.insert((workspace_id, conversation.id, seq), message);
     Ok(())
 }
 
@@ -324,9 +276,7 @@ pub(super) fn indexes(
     after: &mut StoredConversation,
 ) -> Found<()> {
     let workspace_id = view.workspace_id;
-    let policy = view
-        .channel(after.conversation.channel_id)?
-        .map_or(AssignmentPolicy::Manual, |c| c.assignment);
+    let policy = view.channel(after.conversation.channel_id)?.map_or(AssignmentPolicy::Manual, |c| c.assignment);
     let waits = after.conversation.status == Status::Open
         && after.conversation.assignee.is_none()
         && policy != AssignmentPolicy::Manual;
@@ -346,14 +296,10 @@ pub(super) fn indexes(
     let (old, new) = (before.and_then(timer), timer(after));
     if old != new {
         if let Some(due) = old {
-            view.changes
-                .timers
-                .insert((workspace_id, (due, id, TimerKind::SnoozeEnds)), false);
+            view.changes.timers.insert((workspace_id, (due, id, TimerKind::SnoozeEnds)), false);
         }
         if let Some(due) = new {
-            view.changes
-                .timers
-                .insert((workspace_id, (due, id, TimerKind::SnoozeEnds)), true);
+            view.changes.timers.insert((workspace_id, (due, id, TimerKind::SnoozeEnds)), true);
         }
     }
     count_open(view, before, after)
@@ -361,10 +307,7 @@ pub(super) fn indexes(
 
 fn count_open(view: &mut View<'_>, before: Option<&StoredConversation>, after: &StoredConversation) -> Found<()> {
     let holder = |stored: &StoredConversation| {
-        stored
-            .conversation
-            .assignee
-            .filter(|_| stored.conversation.status == Status::Open)
+        stored.conversation.assignee.filter(|_| stored.conversation.status == Status::Open)
     };
     let (old, new) = (before.and_then(holder), holder(after));
     if old == new {
@@ -372,10 +315,8 @@ fn count_open(view: &mut View<'_>, before: Option<&StoredConversation>, after: &
     }
     for (user_id, gains) in old.map(|id| (id, false)).into_iter().chain(new.map(|id| (id, true))) {
         if let Some(mut agent) = view.agent(user_id)?.cloned() {
-            agent.open_conversations = match gains {
-                true => agent.open_conversations.saturating_add(1),
-                false => agent.open_conversations.saturating_sub(1),
-            };
+            let count = agent.open_conversations;
+            agent.open_conversations = if gains { count.saturating_add(1) } else { count.saturating_sub(1) };
             view.changes.agents.insert((view.workspace_id, user_id), agent);
         }
     }
@@ -401,10 +342,9 @@ pub(super) fn store(view: &mut View<'_>, before: Option<StoredConversation>, aft
     let key = (view.workspace_id, after.conversation.id);
     if before.is_none() {
         let conversation = &after.conversation;
-        view.changes.latest.insert(
-            (view.workspace_id, conversation.contact_id, conversation.channel_id),
-            conversation.id,
-        );
+        view.changes
+            .latest
+            .insert((view.workspace_id, conversation.contact_id, conversation.channel_id), conversation.id);
     }
     match view.changes.conversations.entry(key) {
         std::collections::btree_map::Entry::Occupied(mut changed) => changed.get_mut().after = after,

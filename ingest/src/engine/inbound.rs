@@ -41,10 +41,7 @@ impl Decider<'_> {
 
     pub(super) fn require_channel(&self, id: ChannelId) -> Result<Channel, Stop> {
         self.view.channel(id)?.cloned().ok_or_else(|| {
-            reject(
-                Rejection::NotFound,
-                format!("channel_id: there is no channel {id} in this workspace"),
-            )
+            reject(Rejection::NotFound, format!("channel_id: there is no channel {id} in this workspace"))
         })
     }
 
@@ -76,20 +73,12 @@ impl Decider<'_> {
             created_at: self.at(),
         });
         for address in addresses() {
-            let identity = Identity {
-                channel_id: channel.id,
-                address: address.clone(),
-            };
+            let identity = Identity { channel_id: channel.id, address: address.clone() };
             if self.view.identity(channel.id, address)?.is_none() && !contact.identities.contains(&identity) {
                 contact.identities.push(identity);
             }
         }
-        if !contact.name_is_set
-            && message
-                .profile_name
-                .as_ref()
-                .is_some_and(|name| !name.trim().is_empty())
-        {
+        if !contact.name_is_set && message.profile_name.as_ref().is_some_and(|name| !name.trim().is_empty()) {
             contact.name.clone_from(&message.profile_name);
         }
         if contact.phone.is_none() {
@@ -101,13 +90,9 @@ impl Decider<'_> {
             _ => {}
         }
         if is_new {
-            self.emit(Event::ContactCreated {
-                contact: contact.clone(),
-            })?;
+            self.emit(Event::ContactCreated { contact: contact.clone() })?;
         } else if before.as_ref() != Some(&contact) {
-            self.emit(Event::ContactUpdated {
-                contact: contact.clone(),
-            })?;
+            self.emit(Event::ContactUpdated { contact: contact.clone() })?;
         }
         Ok(contact)
     }
@@ -124,16 +109,9 @@ impl Decider<'_> {
             return Ok(id);
         }
         let id = self.new_conversation_id();
-        let address = contact
-            .identities
-            .iter()
-            .find(|identity| identity.channel_id == channel.id);
+        let address = contact.identities.iter().find(|identity| identity.channel_id == channel.id);
         let address = address.map(|identity| identity.address.clone()).unwrap_or_default();
-        let status = if contact.blocked {
-            Status::Resolved
-        } else {
-            Status::Open
-        };
+        let status = if contact.blocked { Status::Resolved } else { Status::Open };
         let at = self.at();
         let conversation = Conversation {
             id,
@@ -159,13 +137,7 @@ impl Decider<'_> {
             inbound_count: 0,
             reads: std::collections::BTreeMap::new(),
         };
-        self.emit_created(
-            StoredConversation {
-                conversation,
-                engine: EnginePart::default(),
-            },
-            initiated,
-        )?;
+        self.emit_created(StoredConversation { conversation, engine: EnginePart::default() }, initiated)?;
         Ok(id)
     }
 
@@ -182,10 +154,7 @@ impl Decider<'_> {
         };
         let reopens_until = Duration::from_hours(u64::from(channel.reopen_hours));
         let too_old = stored.conversation.status == Status::Resolved
-            && stored
-                .conversation
-                .resolved_at
-                .is_none_or(|resolved_at| self.at() > resolved_at.after(reopens_until));
+            && stored.conversation.resolved_at.is_none_or(|resolved_at| self.at() > resolved_at.after(reopens_until));
         Ok((!too_old).then_some(id))
     }
 
@@ -196,10 +165,7 @@ impl Decider<'_> {
             let known = self.view.parked(channel_id, &report.external_id)?;
             let news = known.is_none_or(|known| known.status.is_none_or(|status| status.may_become(next)));
             if news {
-                self.emit(Event::DeliveryParked {
-                    channel_id,
-                    report: report.clone(),
-                })?;
+                self.emit(Event::DeliveryParked { channel_id, report: report.clone() })?;
             }
             return Ok(());
         };

@@ -62,18 +62,15 @@ impl Loader {
             Need::Workspace(_) | Need::Latest(..) => return None,
             Need::Conversation(w, id) => (t::CONVERSATIONS, Key::of([(*w).into(), (*id).into()])),
             Need::Contact(w, id) => (t::CONTACTS, Key::of([(*w).into(), (*id).into()])),
-            Need::Identity(w, channel, address) => (
-                t::IDENTITIES,
-                Key::of([(*w).into(), (*channel).into(), address.as_str().into()]),
-            ),
-            Need::External(w, channel, id) => (
-                t::EXTERNAL_MESSAGES,
-                Key::of([(*w).into(), (*channel).into(), id.as_str().into()]),
-            ),
-            Need::Parked(w, channel, id) => (
-                t::PARKED_REPORTS,
-                Key::of([(*w).into(), (*channel).into(), id.as_str().into()]),
-            ),
+            Need::Identity(w, channel, address) => {
+                (t::IDENTITIES, Key::of([(*w).into(), (*channel).into(), address.as_str().into()]))
+            }
+            Need::External(w, channel, id) => {
+                (t::EXTERNAL_MESSAGES, Key::of([(*w).into(), (*channel).into(), id.as_str().into()]))
+            }
+            Need::Parked(w, channel, id) => {
+                (t::PARKED_REPORTS, Key::of([(*w).into(), (*channel).into(), id.as_str().into()]))
+            }
             Need::Message(w, conversation, seq) => (t::MESSAGES, message_key(*w, *conversation, *seq)),
             Need::Key(w, key) => (t::COMMAND_KEYS, Key::of([(*w).into(), key.as_str().into()])),
             Need::Pending(_, id) => (t::PENDING_SENDS, Key::of([self.partition.into()]).at([(*id).into()])),
@@ -148,12 +145,7 @@ impl Loader {
 
 /// The key of a message's row.
 pub(super) fn message_key(workspace_id: WorkspaceId, conversation_id: ConversationId, seq: u64) -> Key {
-    Key::of([
-        workspace_id.into(),
-        conversation_id.into(),
-        t::message_bucket(seq).into(),
-    ])
-    .at([seq.cast_signed().into()])
+    Key::of([workspace_id.into(), conversation_id.into(), t::message_bucket(seq).into()]).at([seq.cast_signed().into()])
 }
 
 fn put_row(state: &mut State, need: Need, row: Option<&Row>) -> Result<(), TablesError> {
@@ -185,10 +177,7 @@ fn body<T: serde::de::DeserializeOwned>(table: &'static Table, row: Option<&Row>
 
 fn message_ref(row: &Row) -> Option<MessageRef> {
     let conversation_id = ConversationId::from_bytes(row.uuid("conversation_id")?);
-    Some(MessageRef {
-        conversation_id,
-        seq: row.int("seq")?.cast_unsigned(),
-    })
+    Some(MessageRef { conversation_id, seq: row.int("seq")?.cast_unsigned() })
 }
 
 fn stored_conversation(row: &Row) -> Result<StoredConversation, TablesError> {
@@ -199,8 +188,5 @@ fn stored_conversation(row: &Row) -> Result<StoredConversation, TablesError> {
         })?,
         _ => EnginePart::default(),
     };
-    Ok(StoredConversation {
-        conversation: row.body(t::CONVERSATIONS)?,
-        engine,
-    })
+    Ok(StoredConversation { conversation: row.body(t::CONVERSATIONS)?, engine })
 }

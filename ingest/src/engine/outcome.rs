@@ -26,10 +26,7 @@ impl Decider<'_> {
             return Ok(Some(Ending::Repeated(first.clone())));
         }
         let reason = "key: it was used before for another request; use a new key for a new request".to_owned();
-        Ok(Some(Ending::Rejected {
-            code: Rejection::KeyReused,
-            reason,
-        }))
+        Ok(Some(Ending::Rejected { code: Rejection::KeyReused, reason }))
     }
 
     /// Publishes how the command ended, if somebody waits for it or its key must be remembered.
@@ -45,9 +42,7 @@ impl Decider<'_> {
                 self.made.conversation_id = first.conversation_id;
                 self.made.message_id = first.message_id;
                 self.made.seq = first.seq;
-                Outcome::Repeated {
-                    first: first.command_id,
-                }
+                Outcome::Repeated { first: first.command_id }
             }
         };
         self.emit(Event::CommandSettled {
@@ -66,13 +61,10 @@ fn fingerprint(command: &Command) -> String {
     // A command was read from JSON, so it has a JSON form.
     let json = serde_json::to_vec(command).unwrap_or_default();
     let digest = Sha256::digest(&json);
-    digest
-        .iter()
-        .take(16)
-        .fold(String::with_capacity(32), |mut text, byte| {
-            for nibble in [byte >> 4, byte & 15] {
-                text.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
-            }
-            text
-        })
+    digest.iter().take(16).fold(String::with_capacity(32), |mut text, byte| {
+        for nibble in [byte >> 4, byte & 15] {
+            text.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
+        }
+        text
+    })
 }

@@ -12,9 +12,7 @@ use super::load::message_key;
 /// The lists in which a conversation stands: all of its status, and those of its status and holder.
 fn views(conversation: &Conversation) -> [String; 2] {
     let status = conversation.status.as_str();
-    let holder = conversation
-        .assignee
-        .map_or_else(|| "none".to_owned(), |user_id| user_id.to_string());
+    let holder = conversation.assignee.map_or_else(|| "none".to_owned(), |user_id| user_id.to_string());
     [format!("{status}/all"), format!("{status}/{holder}")]
 }
 
@@ -35,10 +33,7 @@ impl Changes {
             put_conversation(&mut batch, *workspace_id, changed)?;
         }
         for ((w, conversation_id, seq), message) in &self.messages {
-            batch.put(
-                t::MESSAGES,
-                Row::new(message_key(*w, *conversation_id, *seq)).with_body(message)?,
-            );
+            batch.put(t::MESSAGES, Row::new(message_key(*w, *conversation_id, *seq)).with_body(message)?);
         }
         self.put_contacts(&mut batch)?;
         for ((w, channel, external_id), reference) in &self.externals {
@@ -61,20 +56,10 @@ impl Changes {
             put_or_delete(&mut batch, t::PENDING_SENDS, key, pending.as_ref())?;
         }
         for ((w, id), agent) in &self.agents {
-            put_or_delete(
-                &mut batch,
-                t::AGENTS,
-                Key::of([(*w).into()]).at([(*id).into()]),
-                Some(agent),
-            )?;
+            put_or_delete(&mut batch, t::AGENTS, Key::of([(*w).into()]).at([(*id).into()]), Some(agent))?;
         }
         for ((w, id), channel) in &self.channels {
-            put_or_delete(
-                &mut batch,
-                t::ENGINE_CHANNELS,
-                Key::of([(*w).into()]).at([(*id).into()]),
-                Some(channel),
-            )?;
+            put_or_delete(&mut batch, t::ENGINE_CHANNELS, Key::of([(*w).into()]).at([(*id).into()]), Some(channel))?;
         }
         self.put_indexes(&mut batch, partition);
         Ok(batch)
@@ -82,10 +67,7 @@ impl Changes {
 
     fn put_contacts(&self, batch: &mut Batch) -> Result<(), TablesError> {
         for ((w, id), contact) in &self.contacts {
-            batch.put(
-                t::CONTACTS,
-                Row::new(Key::of([(*w).into(), (*id).into()])).with_body(contact)?,
-            );
+            batch.put(t::CONTACTS, Row::new(Key::of([(*w).into(), (*id).into()])).with_body(contact)?);
             if self.new_contacts.contains(&(*w, *id)) {
                 let month = t::month_bucket(contact.created_at);
                 let key = Key::of([(*w).into(), month.into()]).at([(*id).into()]);
@@ -159,10 +141,7 @@ fn put_conversation(
     }
     if before.is_none() {
         let key = Key::of([workspace_id.into(), after.contact_id.into()]).at([after.id.into()]);
-        batch.put(
-            t::CONTACT_CONVERSATIONS,
-            Row::new(key).with("channel_id", after.channel_id),
-        );
+        batch.put(t::CONTACT_CONVERSATIONS, Row::new(key).with("channel_id", after.channel_id));
     }
     Ok(())
 }

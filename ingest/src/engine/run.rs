@@ -29,10 +29,7 @@ use super::timers::Timers;
 use crate::commands::Commands;
 
 /// How much one batch takes from the log.
-const BATCH: ReadLimit = ReadLimit {
-    records: 256,
-    bytes: 1 << 20,
-};
+const BATCH: ReadLimit = ReadLimit { records: 256, bytes: 1 << 20 };
 
 /// A batch ends early once it has changed this many entities: far fewer than the cache holds, so that nothing that a batch
 /// changed can leave the cache before it is written.
@@ -133,9 +130,7 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> Result<(), EngineError> {
     let tables_failed = |source| EngineError::Tables { partition, source };
-    let timers = Timers::load(deps.tables.as_ref(), partition)
-        .await
-        .map_err(tables_failed)?;
+    let timers = Timers::load(deps.tables.as_ref(), partition).await.map_err(tables_failed)?;
     let mut engine = Engine::recover(partition, deps.clone(), &timers, &status).await?;
     tokio::select! {
         result = engine.work(&shutdown) => result,
@@ -155,11 +150,7 @@ async fn release(partition: u32, deps: &EngineDeps, status: watch::Receiver<Engi
         }
         let synced = deps.tables.sync().await.map_err(|error| error.to_string());
         let result = match synced {
-            Ok(()) => deps
-                .log
-                .release(Topic::Commands, partition, position)
-                .await
-                .map_err(|error| error.to_string()),
+            Ok(()) => deps.log.release(Topic::Commands, partition, position).await.map_err(|error| error.to_string()),
             Err(error) => Err(error),
         };
         match result {
@@ -227,18 +218,10 @@ impl<'a> Engine<'a> {
             .await
             .map_err(|source| EngineError::Log { partition, source })?;
         if position < bounds.earliest {
-            return Err(EngineError::Gap {
-                partition,
-                earliest: bounds.earliest,
-                position,
-            });
+            return Err(EngineError::Gap { partition, earliest: bounds.earliest, position });
         }
         if position > bounds.next {
-            return Err(EngineError::Ahead {
-                partition,
-                next: bounds.next,
-                position,
-            });
+            return Err(EngineError::Ahead { partition, next: bounds.next, position });
         }
         let loader = Loader::new(Arc::clone(&deps.tables), partition);
         let mut engine = Self {
@@ -259,17 +242,11 @@ impl<'a> Engine<'a> {
     }
 
     fn tables_failed(&self, source: TablesError) -> EngineError {
-        EngineError::Tables {
-            partition: self.partition,
-            source,
-        }
+        EngineError::Tables { partition: self.partition, source }
     }
 
     fn log_failed(&self, source: LogError) -> EngineError {
-        EngineError::Log {
-            partition: self.partition,
-            source,
-        }
+        EngineError::Log { partition: self.partition, source }
     }
 
     fn tell_status(&self, caught_up: bool) {
@@ -287,12 +264,7 @@ impl<'a> Engine<'a> {
             if let Some(place) = after.take() {
                 scan = scan.after(place);
             }
-            let page = self
-                .deps
-                .tables
-                .scan(t::OUTBOX, scan)
-                .await
-                .map_err(|error| self.tables_failed(error))?;
+            let page = self.deps.tables.scan(t::OUTBOX, scan).await.map_err(|error| self.tables_failed(error))?;
             let Some(last) = page.last() else { return Ok(()) };
             after = Some(last.key.clustering.clone());
             for row in page {
@@ -320,11 +292,7 @@ impl<'a> Engine<'a> {
                 return Ok(());
             }
             waited.map_err(|error| self.log_failed(error))?;
-            let read = self
-                .deps
-                .log
-                .read(Topic::Commands, self.partition, self.next_offset, BATCH)
-                .await;
+            let read = self.deps.log.read(Topic::Commands, self.partition, self.next_offset, BATCH).await;
             let records = match read {
                 Ok(records) => records,
                 Err(LogError::Unavailable { reason }) => {
@@ -339,13 +307,7 @@ impl<'a> Engine<'a> {
             self.commit(decided).await?;
             metrics::counter!("saler_engine_commands_total").increment(count);
             metrics::histogram!("saler_engine_batch_seconds").record(begun.elapsed().as_secs_f64());
-            let end = self
-                .deps
-                .log
-                .bounds(Topic::Commands, self.partition)
-                .await
-                .map_err(|e| self.log_failed(e))?
-                .next;
+            let end = self.deps.log.bounds(Topic::Commands, self.partition).await.map_err(|e| self.log_failed(e))?.next;
             #[expect(clippy::cast_precision_loss, reason = "a gauge")]
             metrics::gauge!("saler_engine_lag_commands", "partition" => self.partition.to_string())
                 .set(end.saturating_sub(self.next_offset) as f64);
@@ -355,15 +317,10 @@ impl<'a> Engine<'a> {
 
     /// Decides records in order; stops early if they change very much. Returns how many were decided.
     async fn decide_batch(&mut self, records: &[Record]) -> Result<(u64, Decided), EngineError> {
-        let commands: Vec<(u64, Option<CommandRecord>)> = records
-            .iter()
-            .map(|record| (record.offset, self.decode(record)))
-            .collect();
+        let commands: Vec<(u64, Option<CommandRecord>)> =
+            records.iter().map(|record| (record.offset, self.decode(record))).collect();
         self.prefetch(&commands).await?;
-        let mut decided = Decided {
-            next_offset: self.next_offset,
-            ..Decided::default()
-        };
+        let mut decided = Decided { next_offset: self.next_offset, ..Decided::default() };
         let mut count = 0;
         for (offset, command) in &commands {
             if let Some(command) = command {
@@ -382,10 +339,7 @@ impl<'a> Engine<'a> {
     fn decode(&self, record: &Record) -> Option<CommandRecord> {
         let reason = match serde_json::from_slice::<CommandRecord>(&record.value) {
             Ok(command) if command.v <= COMMAND_VERSION => return Some(command),
-            Ok(command) => format!(
-                "it is of version {}, and this program reads up to {COMMAND_VERSION}",
-                command.v
-            ),
+            Ok(command) => format!("it is of version {}, and this program reads up to {COMMAND_VERSION}", command.v),
             Err(error) => error.to_string(),
         };
         metrics::counter!("saler_engine_unreadable_commands_total").increment(1);
@@ -440,9 +394,7 @@ impl<'a> Engine<'a> {
             tracing::debug!(partition = self.partition, offset, ?code, %reason, "a command was refused");
         }
         for event in &decision.events {
-            decided
-                .events
-                .push(encode(event).map_err(|error| self.tables_failed(error))?);
+            decided.events.push(encode(event).map_err(|error| self.tables_failed(error))?);
         }
         decision.changes.apply_to(&mut self.state);
         decided.changes.merge(decision.changes);
@@ -451,12 +403,8 @@ impl<'a> Engine<'a> {
 
     /// Writes a batch and publishes its events. Tries again for as long as it takes: the state has moved on already.
     async fn commit(&mut self, decided: Decided) -> Result<(), EngineError> {
-        let Decided {
-            changes,
-            events,
-            next_offset,
-        } = decided;
-        let batch = self.to_batch(&changes, &events, next_offset).await?;
+        let Decided { changes, events, next_offset } = decided;
+        let batch = self.make_batch(&changes, &events, next_offset).await?;
         loop {
             match self.deps.tables.write(batch.clone(), Sync::Later).await {
                 Ok(()) => break,
@@ -476,34 +424,22 @@ impl<'a> Engine<'a> {
         Ok(())
     }
 
-    async fn to_batch(
+    async fn make_batch(
         &mut self,
         changes: &Changes,
         events: &[Outgoing],
         next_offset: u64,
     ) -> Result<Batch, EngineError> {
-        let mut batch = changes
-            .to_rows(self.partition)
-            .map_err(|error| self.tables_failed(error))?;
+        let mut batch = changes.to_rows(self.partition).map_err(|error| self.tables_failed(error))?;
         let key = || Key::of([self.partition.into()]);
-        let position = Row::new(key())
-            .with("next_offset", next_offset.cast_signed())
-            .with("epoch", 0_i64);
+        let position = Row::new(key()).with("next_offset", next_offset.cast_signed()).with("epoch", 0_i64);
         batch.put(t::ENGINE_POSITIONS, position);
         if !events.is_empty() {
             let last_offset = (next_offset - 1).cast_signed();
-            batch.put(
-                t::OUTBOX,
-                Row::new(key().at([last_offset.into()])).with("body", json_array(events)),
-            );
+            batch.put(t::OUTBOX, Row::new(key().at([last_offset.into()])).with("body", json_array(events)));
         }
-        let durable = self
-            .deps
-            .log
-            .bounds(Topic::Events, self.partition)
-            .await
-            .map_err(|e| self.log_failed(e))?
-            .durable;
+        let durable =
+            self.deps.log.bounds(Topic::Events, self.partition).await.map_err(|e| self.log_failed(e))?.durable;
         while let Some((row, published)) = self.outbox.front().copied() {
             if published > durable {
                 break;
@@ -540,48 +476,27 @@ impl<'a> Engine<'a> {
     }
 
     async fn read_last_published(&self) -> Result<Option<Source>, EngineError> {
-        let bounds = self
-            .deps
-            .log
-            .bounds(Topic::Events, self.partition)
-            .await
-            .map_err(|error| self.log_failed(error))?;
+        let bounds =
+            self.deps.log.bounds(Topic::Events, self.partition).await.map_err(|error| self.log_failed(error))?;
         if bounds.next == bounds.earliest {
             return Ok(None);
         }
         let limit = ReadLimit { records: 1, bytes: 1 };
-        let last = self
-            .deps
-            .log
-            .read(Topic::Events, self.partition, bounds.next - 1, limit)
-            .await;
+        let last = self.deps.log.read(Topic::Events, self.partition, bounds.next - 1, limit).await;
         let last = last.map_err(|error| self.log_failed(error))?;
-        let head = last
-            .first()
-            .map(|record| serde_json::from_slice::<EventHead>(&record.value))
-            .transpose();
+        let head = last.first().map(|record| serde_json::from_slice::<EventHead>(&record.value)).transpose();
         let head = head.map_err(|error| {
-            self.log_failed(LogError::Invalid {
-                reason: format!("the last event cannot be read: {error}"),
-            })
+            self.log_failed(LogError::Invalid { reason: format!("the last event cannot be read: {error}") })
         })?;
         Ok(head.map(|head| head.source))
     }
 }
 
 fn encode(event: &EventRecord) -> Result<Outgoing, TablesError> {
-    let json = serde_json::to_vec(event).map_err(|error| TablesError::Invalid {
-        reason: format!("an event cannot be written as JSON: {error}"),
-    })?;
-    let record = NewRecord {
-        key: event.workspace_id,
-        at: event.at,
-        value: Bytes::from(json),
-    };
-    Ok(Outgoing {
-        source: event.source,
-        record,
-    })
+    let json = serde_json::to_vec(event)
+        .map_err(|error| TablesError::Invalid { reason: format!("an event cannot be written as JSON: {error}") })?;
+    let record = NewRecord { key: event.workspace_id, at: event.at, value: Bytes::from(json) };
+    Ok(Outgoing { source: event.source, record })
 }
 
 fn outgoing(json: Bytes) -> Result<Outgoing, TablesError> {
@@ -589,14 +504,7 @@ fn outgoing(json: Bytes) -> Result<Outgoing, TablesError> {
         table: t::OUTBOX.name,
         reason: format!("an event cannot be read: {error}"),
     })?;
-    Ok(Outgoing {
-        source: head.source,
-        record: NewRecord {
-            key: head.workspace_id,
-            at: head.at,
-            value: json,
-        },
-    })
+    Ok(Outgoing { source: head.source, record: NewRecord { key: head.workspace_id, at: head.at, value: json } })
 }
 
 /// The events of a batch as one JSON array, without writing each again.

@@ -79,9 +79,7 @@ impl Decider<'_> {
             blocked: false,
             created_at: self.at(),
         };
-        self.emit(Event::ContactCreated {
-            contact: contact.clone(),
-        })?;
+        self.emit(Event::ContactCreated { contact: contact.clone() })?;
         Ok(contact)
     }
 
@@ -133,11 +131,7 @@ impl Decider<'_> {
         if attempt != pending.attempt + 1 {
             return Ok(());
         }
-        let event = Event::MessageSendBegun {
-            message_id,
-            seq: pending.seq,
-            attempt,
-        };
+        let event = Event::MessageSendBegun { message_id, seq: pending.seq, attempt };
         Ok(self.emit_in(pending.conversation_id, event)?)
     }
 
@@ -173,11 +167,7 @@ impl Decider<'_> {
     fn send_accepted(&mut self, pending: &PendingSend, external_id: &str, status: DeliveryStatus) -> Ruling {
         let parked = self.view.parked(pending.channel_id, external_id)?.cloned();
         // What the provider calls queued is sent, as far as we are concerned: it is theirs now.
-        let to = if status == DeliveryStatus::Queued {
-            DeliveryStatus::Sent
-        } else {
-            status
-        };
+        let to = if status == DeliveryStatus::Queued { DeliveryStatus::Sent } else { status };
         self.change_delivery(pending, to, None, Some(external_id.to_owned()))?;
         if let Some(report) = parked {
             self.record_delivery(pending.channel_id, &report)?;
@@ -219,10 +209,7 @@ impl Decider<'_> {
 
 fn check_sendable(channel: &Channel, contact: Option<&Contact>, body: &Body) -> Ruling {
     if !channel.active {
-        let reason = format!(
-            "channel: {:?} is switched off; switch it on in the settings first",
-            channel.name
-        );
+        let reason = format!("channel: {:?} is switched off; switch it on in the settings first", channel.name);
         return Err(reject(Rejection::ChannelInactive, reason));
     }
     if let Some(contact) = contact {
@@ -236,10 +223,7 @@ fn check_sendable(channel: &Channel, contact: Option<&Contact>, body: &Body) -> 
         }
     }
     if body.text.is_empty() && body.attachments.is_empty() {
-        return Err(reject(
-            Rejection::InvalidValue,
-            "body: it needs a text or an attachment",
-        ));
+        return Err(reject(Rejection::InvalidValue, "body: it needs a text or an attachment"));
     }
     if !body.text.is_empty() {
         check_text("body.text", &body.text, channel.medium.text_limit_chars())?;

@@ -125,6 +125,7 @@ impl<K: Hash + Eq, V> Cache<K, V> {
     }
 
     /// The entity, `Some(None)` if it is known that there is none, `None` if nothing is known.
+    #[expect(clippy::option_option, reason = "three answers: it, none, not known")]
     pub(super) fn get(&self, key: &K) -> Option<Option<&V>> {
         self.0.peek(key).map(Option::as_ref)
     }
@@ -182,17 +183,11 @@ impl State {
 
     /// The conversation, if it is in memory.
     pub fn conversation(&self, workspace_id: WorkspaceId, id: ConversationId) -> Option<&Conversation> {
-        self.conversations
-            .get(&(workspace_id, id))
-            .flatten()
-            .map(|stored| &stored.conversation)
+        self.conversations.get(&(workspace_id, id)).flatten().map(|stored| &stored.conversation)
     }
 
     /// The members of a workspace, if they are in memory.
     pub fn agents(&self, workspace_id: WorkspaceId) -> Option<&BTreeMap<UserId, Agent>> {
-        self.workspaces
-            .get(&workspace_id)
-            .flatten()
-            .map(|workspace| &workspace.agents)
+        self.workspaces.get(&workspace_id).flatten().map(|workspace| &workspace.agents)
     }
 }

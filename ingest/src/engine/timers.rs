@@ -52,21 +52,13 @@ impl Timers {
                     && let Some(workspace_id) = row.uuid("workspace_id")
                 {
                     let workspace_id = WorkspaceId::from_bytes(workspace_id);
-                    set.insert((
-                        *due,
-                        ConversationId::from_bytes(*id),
-                        TimerKind::SnoozeEnds,
-                        workspace_id,
-                    ));
+                    set.insert((*due, ConversationId::from_bytes(*id), TimerKind::SnoozeEnds, workspace_id));
                 }
             }
             match page.last() {
                 Some(last) if page.len() == PAGE_ROWS => after = Some(last.key.clustering.clone()),
                 _ => {
-                    return Ok(Self {
-                        set: Mutex::new(set),
-                        changed: Notify::new(),
-                    });
+                    return Ok(Self { set: Mutex::new(set), changed: Notify::new() });
                 }
             }
         }
@@ -92,11 +84,7 @@ impl Timers {
 
     fn due(&self, now: Timestamp) -> Vec<(Timestamp, ConversationId, TimerKind, WorkspaceId)> {
         let set = self.set.lock().unwrap_or_else(PoisonError::into_inner);
-        set.iter()
-            .take_while(|(due, ..)| *due <= now)
-            .take(FIRED_TOGETHER)
-            .copied()
-            .collect()
+        set.iter().take_while(|(due, ..)| *due <= now).take(FIRED_TOGETHER).copied().collect()
     }
 
     fn forget(&self, timer: &(Timestamp, ConversationId, TimerKind, WorkspaceId)) {
@@ -104,11 +92,7 @@ impl Timers {
     }
 
     fn next_due(&self) -> Option<Timestamp> {
-        self.set
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .first()
-            .map(|(due, ..)| *due)
+        self.set.lock().unwrap_or_else(PoisonError::into_inner).first().map(|(due, ..)| *due)
     }
 
     /// Fires what is due, for ever. Cancel-safe: what was not appended stays set.
@@ -116,11 +100,7 @@ impl Timers {
         loop {
             for timer in self.due(deps.clock.now()) {
                 let (due, conversation_id, kind, workspace_id) = timer;
-                let command = Command::FireTimer {
-                    conversation_id,
-                    timer: kind,
-                    due,
-                };
+                let command = Command::FireTimer { conversation_id, timer: kind, due };
                 let record = deps.commands.record(workspace_id, Actor::System, command);
                 match deps.commands.append(&record).await {
                     Ok(_) => self.forget(&timer),
