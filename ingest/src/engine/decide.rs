@@ -1,30 +1,18 @@
 //! From a command to its events: the rules.
 //!
 //! [`decide`] dispatches; the rules for messages of contacts stand in `inbound`, those for sending in `send`, those for
-//! automatic assignment in `assignment`.
+//! what people wish in `wishes`, those for automatic assignment in `assignment`.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use schemas::command::{Actor, Command, CommandRecord, TimerKind};
-use schemas::conversation::Status;
-use schemas::event::{AssignmentReason, EVENT_VERSION, Event, EventRecord, Rejection, Source, StatusReason};
+use schemas::command::{Actor, Command, CommandRecord};
+use schemas::event::{EVENT_VERSION, Event, EventRecord, Rejection, Source};
 use schemas::message::{Author, Body, Direction, Message};
-use schemas::workspace::{Agent, Availability};
-use schemas::{ContactId, ConversationId, EventId, MessageId, Timestamp, UserId};
+use schemas::{ContactId, ConversationId, EventId, MessageId, Timestamp};
 
 use super::changes::{Changes, Found, View};
 use super::evolve;
 use super::state::{Need, State, StoredConversation};
-
-/// The most labels that a conversation may have.
-const LABELS_PER_CONVERSATION: usize = 50;
-
-/// The most characters of a label.
-const LABEL_CHARS: usize = 50;
-
-/// The most characters of a private note.
-const NOTE_CHARS: usize = 10_000;
 
 /// What a command leads to.
 #[derive(Debug)]
@@ -282,21 +270,6 @@ impl<'a> Decider<'a> {
         }
     }
 
-    fn add_note(&mut self, id: ConversationId, author: &Author, text: &str, mentions: &[UserId]) -> Ruling {
-        self.require(id)?;
-        check_text("text", text, NOTE_CHARS)?;
-        let mentions: BTreeSet<_> = mentions.iter().copied().collect();
-        for user_id in &mentions {
-            if self.view.agent(*user_id)?.is_none_or(|agent| !agent.active) {
-                let reason = format!("mentions: {user_id} is not a member of this workspace");
-                return Err(reject(Rejection::InvalidValue, reason));
-            }
-        }
-        let mut note = self.new_message(id, Direction::Note, author.clone(), Body::text(text))?;
-        note.mentions = mentions.into_iter().collect();
-        self.add_message(note)
-    }
-
     /// The next message of a conversation; it becomes part of it by [`Self::add_message`].
     pub(super) fn new_message(
         &self,
@@ -326,179 +299,6 @@ impl<'a> Decider<'a> {
         self.made.message_id = Some(message.id);
         self.made.seq = Some(message.seq);
         Ok(self.emit_in(message.conversation_id, Event::MessageAdded { message: Box::new(message) })?)
-    }
-
-    fn set_status(&mut self, id: ConversationId, to: Status, snoozed_until: Option<Timestamp>) -> Ruling {
-        let conversation = &self.require(id)?.conversation;
-        let from = conversation.status;
-        if from == to && (to != Status::Snoozed || conversation.snoozed_until == snoozed_until) {
-            return Ok(());
-        }
-        if !from.may_become(to) {
-            let reason =
-                format!("status: a {} conversation cannot become {}; open it first", from.as_str(), to.as_str());
-            return Err(reject(Rejection::InvalidTransition, reason));
-        }
-        match snoozed_until {
-            Some(_) if to != Status::Snoozed => {
-                let reason = "snoozed_until: only the status snoozed takes a time; leave it out";
-                return Err(reject(Rejection::InvalidValue, reason));
-            }
-            Some(until) if until <= self.at() => {
-                let reason = format!("snoozed_until: {until} is not in the future");
-                return Err(reject(Rejection::InvalidValue, reason));
-            }
-            _ => {}
-        }
-        self.change_status(id, to, StatusReason::Asked, snoozed_until)?;
-        self.distribute()
-    }
-
-    /// Publishes a change of status that is allowed. `snoozed_until` counts only for [`Status::Snoozed`].
-    pub(super) fn change_status(
-        &mut self,
-        id: ConversationId,
-        to: Status,
-        reason: StatusReason,
-        snoozed_until: Option<Timestamp>,
-    ) -> Ruling {
-        let from = self.require(id)?.conversation.status;
-        Ok(self.emit_in(id, Event::ConversationStatusChanged { from, to, reason, snoozed_until })?)
-    }
-
-    fn assign(&mut self, id: ConversationId, to: Option<UserId>) -> Ruling {
-        let from = self.require(id)?.conversation.assignee;
-        if from == to {
-            return Ok(());
-        }
-        if let Some(user_id) = to {
-            let agent = self.view.agent(user_id)?;
-            if agent.is_none_or(|agent| !agent.active || !agent.role.handles_conversations()) {
-                let reason = format!("assignee: {user_id} is not a member who handles conversations");
-                return Err(reject(Rejection::InvalidValue, reason));
-            }
-        }
-        self.emit_in(id, Event::ConversationAssigned { from, to, reason: AssignmentReason::Asked })?;
-        self.distribute_except(from)
-    }
-
-    fn change_labels(&mut self, id: ConversationId, add: &[String], remove: &[String]) -> Ruling {
-        let labels = &self.require(id)?.conversation.labels;
-        let mut added = BTreeSet::new();
-        for label in add {
-            check_text("add", label, LABEL_CHARS)?;
-            if !labels.contains(label) {
-                added.insert(label.clone());
-            }
-        }
-        let removed: BTreeSet<_> =
-            remove.iter().filter(|label| labels.contains(*label) && !added.contains(*label)).cloned().collect();
-        if labels.len() + added.len() - removed.len() > LABELS_PER_CONVERSATION {
-            let reason = format!("add: a conversation has at most {LABELS_PER_CONVERSATION} labels; remove some");
-            return Err(reject(Rejection::InvalidValue, reason));
-        }
-        if !added.is_empty() || !removed.is_empty() {
-            let (added, removed) = (added.into_iter().collect(), removed.into_iter().collect());
-            self.emit_in(id, Event::ConversationLabelsChanged { added, removed })?;
-        }
-        Ok(())
-    }
-
-    fn mark_read(&mut self, id: ConversationId, user_id: UserId, seq: u64) -> Ruling {
-        let stored = self.require(id)?;
-        let seq = seq.min(stored.conversation.last_seq);
-        let seen = evolve::seen_up_to(stored, seq);
-        if seen > stored.conversation.reads.get(&user_id).copied().unwrap_or(0) {
-            self.emit_in(id, Event::ConversationRead { user_id, seq })?;
-        }
-        Ok(())
-    }
-
-    fn update_contact(
-        &mut self,
-        id: ContactId,
-        name: Option<&str>,
-        email: Option<&str>,
-        blocked: Option<bool>,
-    ) -> Ruling {
-        let Some(known) = self.view.contact(id)? else {
-            let reason = format!("contact_id: there is no contact {id} in this workspace");
-            return Err(reject(Rejection::NotFound, reason));
-        };
-        let mut contact = known.clone();
-        if let Some(name) = name {
-            check_text("name", name, 200)?;
-            contact.name = Some(name.trim().to_owned());
-            contact.name_is_set = true;
-        }
-        if let Some(email) = email {
-            if !email.is_empty() && !email.contains('@') {
-                let reason = format!("email: {email:?} is not an e-mail address");
-                return Err(reject(Rejection::InvalidValue, reason));
-            }
-            contact.email = Some(email.to_owned()).filter(|email| !email.is_empty());
-        }
-        contact.blocked = blocked.unwrap_or(contact.blocked);
-        if contact != *known {
-            self.emit(Event::ContactUpdated { contact })?;
-        }
-        Ok(())
-    }
-
-    fn configure_agent(&mut self, agent: &Agent) -> Ruling {
-        let known = self.view.agent(agent.user_id)?;
-        // Presence and counts belong to the engine; a change of settings does not touch them.
-        let merged = match known {
-            Some(known) => Agent {
-                availability: known.availability,
-                connected: known.connected,
-                open_conversations: known.open_conversations,
-                last_assigned: known.last_assigned,
-                ..agent.clone()
-            },
-            None => Agent {
-                availability: Availability::Online,
-                connected: false,
-                open_conversations: 0,
-                last_assigned: 0,
-                ..agent.clone()
-            },
-        };
-        if known == Some(&merged) {
-            return Ok(());
-        }
-        self.emit(Event::AgentConfigured { agent: merged })?;
-        self.distribute()
-    }
-
-    fn set_presence(&mut self, user_id: UserId, availability: Option<Availability>, connected: Option<bool>) -> Ruling {
-        let Some(agent) = self.view.agent(user_id)? else {
-            let reason = format!("user_id: {user_id} is not a member of this workspace");
-            return Err(reject(Rejection::NotFound, reason));
-        };
-        let availability = availability.unwrap_or(agent.availability);
-        let connected = connected.unwrap_or(agent.connected);
-        if (availability, connected) == (agent.availability, agent.connected) {
-            return Ok(());
-        }
-        self.emit(Event::AgentPresenceChanged { user_id, availability, connected })?;
-        self.distribute()
-    }
-
-    fn fire_timer(&mut self, id: ConversationId, timer: TimerKind, due: Timestamp) -> Ruling {
-        let Some(stored) = self.view.conversation(id)? else {
-            return Ok(());
-        };
-        let conversation = &stored.conversation;
-        match timer {
-            TimerKind::SnoozeEnds => {
-                if conversation.status == Status::Snoozed && conversation.snoozed_until == Some(due) {
-                    self.change_status(id, Status::Open, StatusReason::SnoozeEnded, None)?;
-                    self.distribute()?;
-                }
-            }
-        }
-        Ok(())
     }
 }
 

@@ -16,11 +16,13 @@ mod evolve;
 mod inbound;
 mod load;
 mod outcome;
+mod publish;
 mod rows;
 mod run;
 mod send;
 mod state;
 mod timers;
+mod wishes;
 
 pub use changes::Changes;
 pub use decide::{Decision, decide};

@@ -8,22 +8,19 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use schemas::command::{COMMAND_VERSION, CommandRecord};
-use schemas::event::{EventRecord, Source};
+use schemas::event::Source;
 use schemas::tables as t;
-use schemas::{Timestamp, WorkspaceId};
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use storage::clock::Clock;
-use storage::log::{Log, LogError, NewRecord, ReadLimit, Record, Topic};
-use storage::tables::{Batch, Key, Row, Scan, Sync, Tables, TablesError};
+use storage::log::{Log, LogError, ReadLimit, Record, Topic};
+use storage::tables::{Batch, Key, Row, Sync, Tables, TablesError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::changes::Changes;
 use super::decide::decide;
 use super::load::Loader;
+use super::publish::{Outgoing, encode, json_array};
 use super::state::{Need, State};
 use super::timers::Timers;
 use crate::commands::Commands;
@@ -39,13 +36,10 @@ const BATCH_CHANGES: usize = 4_000;
 const PREFETCH_ROUNDS: usize = 3;
 
 /// How long to wait before an engine that failed is tried again.
-const RETRY_AFTER: Duration = Duration::from_millis(200);
+pub(super) const RETRY_AFTER: Duration = Duration::from_millis(200);
 
 /// How often what the tables hold is made durable, so that the log may let go of it.
 const RELEASE_EVERY: Duration = Duration::from_secs(30);
-
-/// How many outbox rows are read at once after a start.
-const OUTBOX_PAGE_ROWS: usize = 64;
 
 /// What the engine works with.
 #[derive(Clone, Debug)]
@@ -160,21 +154,6 @@ async fn release(partition: u32, deps: &EngineDeps, status: watch::Receiver<Engi
     }
 }
 
-/// An event on its way to the topic `events`.
-#[derive(Debug)]
-struct Outgoing {
-    source: Source,
-    record: NewRecord,
-}
-
-/// What recovery must know of a published event.
-#[derive(Debug, Deserialize)]
-struct EventHead {
-    workspace_id: WorkspaceId,
-    at: Timestamp,
-    source: Source,
-}
-
 /// A batch that was decided.
 #[derive(Debug, Default)]
 struct Decided {
@@ -184,18 +163,18 @@ struct Decided {
 }
 
 #[derive(Debug)]
-struct Engine<'a> {
-    partition: u32,
-    deps: EngineDeps,
+pub(super) struct Engine<'a> {
+    pub(super) partition: u32,
+    pub(super) deps: EngineDeps,
     timers: &'a Timers,
     status: &'a watch::Sender<EngineStatus>,
     state: State,
     loader: Loader,
     next_offset: u64,
     /// Outbox rows not deleted yet: the row, and the offset of `events` that must be durable first.
-    outbox: VecDeque<(u64, u64)>,
+    pub(super) outbox: VecDeque<(u64, u64)>,
     /// The last event of the topic. What is derived again up to there is there already.
-    last_published: Option<Source>,
+    pub(super) last_published: Option<Source>,
 }
 
 impl<'a> Engine<'a> {
@@ -241,11 +220,11 @@ impl<'a> Engine<'a> {
         Ok(engine)
     }
 
-    fn tables_failed(&self, source: TablesError) -> EngineError {
+    pub(super) fn tables_failed(&self, source: TablesError) -> EngineError {
         EngineError::Tables { partition: self.partition, source }
     }
 
-    fn log_failed(&self, source: LogError) -> EngineError {
+    pub(super) fn log_failed(&self, source: LogError) -> EngineError {
         EngineError::Log { partition: self.partition, source }
     }
 
@@ -254,32 +233,6 @@ impl<'a> Engine<'a> {
             status.next_offset = self.next_offset;
             status.caught_up |= caught_up;
         });
-    }
-
-    /// Publishes what was decided before a crash and is not in the topic yet.
-    async fn publish_outbox(&mut self) -> Result<(), EngineError> {
-        let mut after: Option<Vec<t::Value>> = None;
-        loop {
-            let mut scan = Scan::of([self.partition.into()], OUTBOX_PAGE_ROWS);
-            if let Some(place) = after.take() {
-                scan = scan.after(place);
-            }
-            let page = self.deps.tables.scan(t::OUTBOX, scan).await.map_err(|error| self.tables_failed(error))?;
-            let Some(last) = page.last() else { return Ok(()) };
-            after = Some(last.key.clustering.clone());
-            for row in page {
-                let raw: Vec<Box<RawValue>> = row.body(t::OUTBOX).map_err(|error| self.tables_failed(error))?;
-                let events = raw
-                    .iter()
-                    .map(|raw| outgoing(Bytes::copy_from_slice(raw.get().as_bytes())))
-                    .collect::<Result<Vec<_>, _>>()
-                    .map_err(|error| self.tables_failed(error))?;
-                let published = self.publish(events).await?;
-                if let [t::Value::Int(last_offset)] = row.key.clustering.as_slice() {
-                    self.outbox.push_back((last_offset.cast_unsigned(), published));
-                }
-            }
-        }
     }
 
     async fn work(&mut self, shutdown: &CancellationToken) -> Result<(), EngineError> {
@@ -449,74 +402,4 @@ impl<'a> Engine<'a> {
         }
         Ok(batch)
     }
-
-    /// Appends events, but not those that the topic has already, and returns the offset after them.
-    async fn publish(&mut self, mut events: Vec<Outgoing>) -> Result<u64, EngineError> {
-        loop {
-            events.retain(|event| self.last_published.is_none_or(|last| event.source > last));
-            let Some(last) = events.last().map(|event| event.source) else {
-                let bounds = self.deps.log.bounds(Topic::Events, self.partition).await;
-                return bounds.map(|bounds| bounds.next).map_err(|error| self.log_failed(error));
-            };
-            let records: Vec<_> = events.iter().map(|event| event.record.clone()).collect();
-            match self.deps.log.append(Topic::Events, self.partition, records).await {
-                Ok(first) => {
-                    self.last_published = Some(last);
-                    return Ok(first + events.len() as u64);
-                }
-                Err(error @ LogError::Invalid { .. }) => return Err(self.log_failed(error)),
-                Err(error) => {
-                    tracing::warn!(partition = self.partition, %error, "events cannot be published yet");
-                    tokio::time::sleep(RETRY_AFTER).await;
-                    // It is not known whether some of them were kept.
-                    self.last_published = self.read_last_published().await?;
-                }
-            }
-        }
-    }
-
-    async fn read_last_published(&self) -> Result<Option<Source>, EngineError> {
-        let bounds =
-            self.deps.log.bounds(Topic::Events, self.partition).await.map_err(|error| self.log_failed(error))?;
-        if bounds.next == bounds.earliest {
-            return Ok(None);
-        }
-        let limit = ReadLimit { records: 1, bytes: 1 };
-        let last = self.deps.log.read(Topic::Events, self.partition, bounds.next - 1, limit).await;
-        let last = last.map_err(|error| self.log_failed(error))?;
-        let head = last.first().map(|record| serde_json::from_slice::<EventHead>(&record.value)).transpose();
-        let head = head.map_err(|error| {
-            self.log_failed(LogError::Invalid { reason: format!("the last event cannot be read: {error}") })
-        })?;
-        Ok(head.map(|head| head.source))
-    }
-}
-
-fn encode(event: &EventRecord) -> Result<Outgoing, TablesError> {
-    let json = serde_json::to_vec(event)
-        .map_err(|error| TablesError::Invalid { reason: format!("an event cannot be written as JSON: {error}") })?;
-    let record = NewRecord { key: event.workspace_id, at: event.at, value: Bytes::from(json) };
-    Ok(Outgoing { source: event.source, record })
-}
-
-fn outgoing(json: Bytes) -> Result<Outgoing, TablesError> {
-    let head: EventHead = serde_json::from_slice(&json).map_err(|error| TablesError::Corrupt {
-        table: t::OUTBOX.name,
-        reason: format!("an event cannot be read: {error}"),
-    })?;
-    Ok(Outgoing { source: head.source, record: NewRecord { key: head.workspace_id, at: head.at, value: json } })
-}
-
-/// The events of a batch as one JSON array, without writing each again.
-fn json_array(events: &[Outgoing]) -> Vec<u8> {
-    let mut array = Vec::with_capacity(events.iter().map(|event| event.record.value.len() + 1).sum::<usize>() + 2);
-    array.push(b'[');
-    for (n, event) in events.iter().enumerate() {
-        if n > 0 {
-            array.push(b',');
-        }
-        array.extend_from_slice(&event.record.value);
-    }
-    array.push(b']');
-    array
 }
