@@ -239,6 +239,10 @@ tables! {
     TIMERS = "timers" (int("partition")) (timestamp("due"), uuid("conversation_id"), text("timer")) Ascending (WORKSPACE);
     /// Outbound messages that no provider has taken yet, by partition of the topic `commands`.
     PENDING_SENDS = "pending_sends" (int("partition")) (uuid("message_id")) Ascending (BODY);
+    /// The rows of `command_keys` by the hour (since the Unix epoch) of their command, so that old ones can be removed.
+    COMMAND_KEY_HOURS = "command_key_hours" (int("partition"), int("hour")) (WORKSPACE, text("key")) Ascending ();
+    /// Up to which hour the engine of a partition has removed old keys.
+    COMMAND_KEYS_SWEPT = "command_keys_swept" (int("partition")) () Ascending (int("hour"));
 }
 
 impl Table {
@@ -260,15 +264,9 @@ mod tests {
     fn names_are_unique_and_tables_of_conversations_begin_with_the_workspace() {
         let names: BTreeSet<_> = ALL.iter().map(|table| table.name).collect();
         assert_eq!(names.len(), ALL.len());
-        for table in [
-            CONVERSATIONS,
-            CONVERSATION_VIEWS,
-            MESSAGES,
-            CONTACTS,
-            IDENTITIES,
-            EXTERNAL_MESSAGES,
-            DEAD_LETTERS,
-        ] {
+        for table in
+            [CONVERSATIONS, CONVERSATION_VIEWS, MESSAGES, CONTACTS, IDENTITIES, EXTERNAL_MESSAGES, DEAD_LETTERS]
+        {
             assert_eq!(table.partition_key.first(), Some(&WORKSPACE), "{}", table.name);
         }
     }

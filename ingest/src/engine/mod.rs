@@ -21,6 +21,7 @@ mod rows;
 mod run;
 mod send;
 mod state;
+mod sweep;
 mod timers;
 mod wishes;
 

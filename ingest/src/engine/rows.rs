@@ -16,6 +16,11 @@ fn views(conversation: &Conversation) -> [String; 2] {
     [format!("{status}/all"), format!("{status}/{holder}")]
 }
 
+/// Hours since the Unix epoch.
+pub(super) const fn hour_of(at: Timestamp) -> i64 {
+    at.unix_seconds().div_euclid(3_600)
+}
+
 fn view_key(workspace_id: WorkspaceId, view: String, conversation: &Conversation) -> Key {
     Key::of([workspace_id.into(), view.into()]).at([conversation.last_activity_at.into(), conversation.id.into()])
 }
@@ -48,6 +53,8 @@ impl Changes {
             put_or_delete(&mut batch, t::PARKED_REPORTS, key, report.as_ref())?;
         }
         for ((w, key), record) in &self.keys {
+            let by_hour = Key::of([partition.into(), hour_of(record.at).into()]).at([(*w).into(), key.as_str().into()]);
+            batch.put(t::COMMAND_KEY_HOURS, Row::new(by_hour));
             let key = Key::of([(*w).into(), key.as_str().into()]);
             put_or_delete(&mut batch, t::COMMAND_KEYS, key, Some(record))?;
         }

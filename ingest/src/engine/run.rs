@@ -175,6 +175,8 @@ pub(super) struct Engine<'a> {
     pub(super) outbox: VecDeque<(u64, u64)>,
     /// The last event of the topic. What is derived again up to there is there already.
     pub(super) last_published: Option<Source>,
+    /// When old idempotency keys were last looked for.
+    pub(super) swept_at: Option<tokio::time::Instant>,
 }
 
 impl<'a> Engine<'a> {
@@ -213,6 +215,7 @@ impl<'a> Engine<'a> {
             next_offset: position,
             outbox: VecDeque::new(),
             last_published: None,
+            swept_at: None,
         };
         engine.last_published = engine.read_last_published().await?;
         engine.publish_outbox().await?;
@@ -264,6 +267,7 @@ impl<'a> Engine<'a> {
             #[expect(clippy::cast_precision_loss, reason = "a gauge")]
             metrics::gauge!("saler_engine_lag_commands", "partition" => self.partition.to_string())
                 .set(end.saturating_sub(self.next_offset) as f64);
+            self.sweep_keys().await;
             self.tell_status(self.next_offset >= end);
         }
     }

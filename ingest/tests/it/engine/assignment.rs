@@ -24,8 +24,7 @@ async fn hub_with(policy: AssignmentPolicy, agents: &[(u8, u32, bool)]) -> Hub {
 async fn customers_write(hub: &Hub, numbers: std::ops::Range<u32>) {
     for n in numbers {
         hub.pass(Duration::from_secs(1)).await;
-        hub.receive(sms(), &format!("SM{n}"), &format!("+9665000{n:05}"), "hi")
-            .await;
+        hub.receive(sms(), &format!("SM{n}"), &format!("+9665000{n:05}"), "hi").await;
     }
     hub.settle().await;
 }
@@ -44,21 +43,13 @@ async fn given(hub: &Hub) -> Vec<Option<UserId>> {
 
 #[tokio::test]
 async fn round_robin_goes_round_those_who_are_online_and_stops_at_capacity() {
-    let hub = hub_with(
-        AssignmentPolicy::RoundRobin,
-        &[(1, 2, true), (2, 2, true), (3, 2, false)],
-    )
-    .await;
+    let hub = hub_with(AssignmentPolicy::RoundRobin, &[(1, 2, true), (2, 2, true), (3, 2, false)]).await;
     customers_write(&hub, 0..5).await;
     assert_eq!(given(&hub).await, [1, 2, 1, 2].map(|n| Some(user(n))));
     assert_eq!(hub.agent(user(1)).await.open_conversations, 2);
     hub.set_connected(user(3), true).await;
     hub.settle().await;
-    assert_eq!(
-        given(&hub).await.last(),
-        Some(&Some(user(3))),
-        "the one that waited goes to whoever comes online"
-    );
+    assert_eq!(given(&hub).await.last(), Some(&Some(user(3))), "the one that waited goes to whoever comes online");
 }
 
 #[tokio::test]
@@ -69,27 +60,15 @@ async fn fewest_open_balances() {
     customers_write(&hub, 3..7).await;
     let got = given(&hub).await;
     assert_eq!(got[3..6], [Some(user(2)), Some(user(2)), Some(user(2))]);
-    assert_eq!(
-        hub.agent(user(1)).await.open_conversations + hub.agent(user(2)).await.open_conversations,
-        7
-    );
+    assert_eq!(hub.agent(user(1)).await.open_conversations + hub.agent(user(2)).await.open_conversations, 7);
 }
 
 #[tokio::test]
 async fn capacity_that_is_freed_takes_the_longest_waiting() {
     let hub = hub_with(AssignmentPolicy::RoundRobin, &[(1, 1, true)]).await;
     customers_write(&hub, 0..3).await;
-    let first = hub
-        .events()
-        .await
-        .iter()
-        .find_map(|event| event.conversation.as_ref().map(|c| c.id))
-        .unwrap();
-    let resolve = Command::SetStatus {
-        conversation_id: first,
-        status: Status::Resolved,
-        snoozed_until: None,
-    };
+    let first = hub.events().await.iter().find_map(|event| event.conversation.as_ref().map(|c| c.id)).unwrap();
+    let resolve = Command::SetStatus { conversation_id: first, status: Status::Resolved, snoozed_until: None };
     hub.ask(user(1), resolve).await;
     let assigned: Vec<_> = hub
         .events()
@@ -105,11 +84,7 @@ async fn capacity_that_is_freed_takes_the_longest_waiting() {
 async fn nobody_is_given_anything_while_busy_or_away() {
     let hub = hub_with(AssignmentPolicy::RoundRobin, &[(1, 5, true)]).await;
     for availability in [Availability::Busy, Availability::Away] {
-        let command = Command::SetPresence {
-            user_id: user(1),
-            availability: Some(availability),
-            connected: None,
-        };
+        let command = Command::SetPresence { user_id: user(1), availability: Some(availability), connected: None };
         hub.append(Actor::User { user_id: user(1) }, command).await;
         customers_write(&hub, 0..1).await;
         assert_eq!(given(&hub).await, []);
@@ -121,14 +96,7 @@ async fn what_somebody_gives_back_does_not_return_to_them_at_once() {
     let hub = hub_with(AssignmentPolicy::RoundRobin, &[(1, 5, true), (2, 5, true)]).await;
     customers_write(&hub, 0..1).await;
     let id = hub.conversation().await.id;
-    hub.ask(
-        user(1),
-        Command::Assign {
-            conversation_id: id,
-            assignee: None,
-        },
-    )
-    .await;
+    hub.ask(user(1), Command::Assign { conversation_id: id, assignee: None }).await;
     assert_eq!(given(&hub).await, [Some(user(1)), None, Some(user(2))]);
 }
 
@@ -136,8 +104,7 @@ async fn what_somebody_gives_back_does_not_return_to_them_at_once() {
 async fn a_policy_that_is_switched_off_leaves_waiting_conversations_to_people() {
     let hub = hub_with(AssignmentPolicy::RoundRobin, &[]).await;
     customers_write(&hub, 0..2).await;
-    hub.configure_channel(sms(), Medium::Sms, AssignmentPolicy::Manual, 3)
-        .await;
+    hub.configure_channel(sms(), Medium::Sms, AssignmentPolicy::Manual, 3).await;
     hub.add_agent(user(1), 5, true).await;
     hub.settle().await;
     assert_eq!(given(&hub).await, []);
@@ -147,8 +114,7 @@ async fn a_policy_that_is_switched_off_leaves_waiting_conversations_to_people() 
 async fn an_older_version_of_a_channel_changes_nothing() {
     let hub = hub_with(AssignmentPolicy::RoundRobin, &[]).await;
     let before = hub.event_bytes().await;
-    hub.configure_channel(sms(), Medium::Sms, AssignmentPolicy::Manual, 1)
-        .await;
+    hub.configure_channel(sms(), Medium::Sms, AssignmentPolicy::Manual, 1).await;
     hub.settle().await;
     assert_eq!(hub.event_bytes().await, before);
 }
@@ -171,14 +137,6 @@ async fn only_members_who_handle_conversations_can_be_assigned() {
     let hub = hub_with(AssignmentPolicy::Manual, &[(1, 5, true)]).await;
     customers_write(&hub, 0..1).await;
     let id = hub.conversation().await.id;
-    let settled = hub
-        .ask(
-            user(1),
-            Command::Assign {
-                conversation_id: id,
-                assignee: Some(user(9)),
-            },
-        )
-        .await;
+    let settled = hub.ask(user(1), Command::Assign { conversation_id: id, assignee: Some(user(9)) }).await;
     assert!(settled.rejection().1.starts_with("assignee: "));
 }

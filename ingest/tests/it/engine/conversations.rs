@@ -19,30 +19,12 @@ async fn a_first_message_makes_contact_and_conversation_and_a_second_joins_them(
     hub.receive(sms(), "SM2", CUSTOMER, "hello?").await;
     hub.settle().await;
     let names = hub.event_names().await;
-    assert_eq!(
-        names[3..],
-        [
-            "contact_created",
-            "conversation_created",
-            "message_added",
-            "message_added"
-        ]
-    );
+    assert_eq!(names[3..], ["contact_created", "conversation_created", "message_added", "message_added"]);
     let conversation = hub.conversation().await;
-    assert_eq!(
-        (conversation.last_seq, conversation.inbound_count, conversation.status),
-        (2, 2, Status::Open)
-    );
-    assert_eq!(
-        conversation.waiting_since,
-        Some(conversation.created_at),
-        "the wait began with the first message"
-    );
+    assert_eq!((conversation.last_seq, conversation.inbound_count, conversation.status), (2, 2, Status::Open));
+    assert_eq!(conversation.waiting_since, Some(conversation.created_at), "the wait began with the first message");
     let last = conversation.last_message.unwrap();
-    assert_eq!(
-        (last.preview.as_str(), last.seq, last.direction),
-        ("hello?", 2, Direction::Inbound)
-    );
+    assert_eq!((last.preview.as_str(), last.seq, last.direction), ("hello?", 2, Direction::Inbound));
 }
 
 #[tokio::test]
@@ -62,20 +44,9 @@ async fn a_webhook_delivered_twice_has_one_effect() {
 async fn the_same_number_on_two_channels_is_two_contacts() {
     let hub = Hub::new().await;
     hub.receive(sms(), "SM1", CUSTOMER, "by sms").await;
-    hub.receive(
-        whatsapp(),
-        "SM1",
-        CUSTOMER,
-        "by whatsapp, with an id that the other channel used",
-    )
-    .await;
+    hub.receive(whatsapp(), "SM1", CUSTOMER, "by whatsapp, with an id that the other channel used").await;
     hub.settle().await;
-    let created = hub
-        .event_names()
-        .await
-        .iter()
-        .filter(|name| **name == "contact_created")
-        .count();
+    let created = hub.event_names().await.iter().filter(|name| **name == "contact_created").count();
     assert_eq!(created, 2);
 }
 
@@ -83,25 +54,14 @@ async fn the_same_number_on_two_channels_is_two_contacts() {
 async fn a_second_address_of_a_message_joins_the_contact_that_either_names() {
     let hub = Hub::new().await;
     let from = |external_id: &str, from: &str, also_from: &[&str]| {
-        let Command::ReceiveMessage {
-            channel_id,
-            mut message,
-        } = received(whatsapp(), external_id, from, "hi")
-        else {
+        let Command::ReceiveMessage { channel_id, mut message } = received(whatsapp(), external_id, from, "hi") else {
             unreachable!("received makes this command")
         };
         message.also_from = also_from.iter().map(|address| (*address).to_owned()).collect();
         message.profile_name = Some("سارة".to_owned());
-        Command::ReceiveMessage {
-            channel_id,
-            message: Box::<InboundMessage>::new(*message),
-        }
+        Command::ReceiveMessage { channel_id, message: Box::<InboundMessage>::new(*message) }
     };
-    for command in [
-        from("1", CUSTOMER, &["SA.77"]),
-        from("2", "SA.77", &[]),
-        from("3", CUSTOMER, &[]),
-    ] {
+    for command in [from("1", CUSTOMER, &["SA.77"]), from("2", "SA.77", &[]), from("3", CUSTOMER, &[])] {
         hub.append(Actor::Channel { channel_id: whatsapp() }, command).await;
     }
     hub.settle().await;
@@ -119,9 +79,7 @@ async fn only_a_human_answer_ends_the_wait() {
     hub.pass(Duration::from_mins(1)).await;
     let bot = Command::SendMessage {
         conversation_id: id,
-        author: Author::Bot {
-            name: "greeter".to_owned(),
-        },
+        author: Author::Bot { name: "greeter".to_owned() },
         body: Body::text("We will be with you soon."),
     };
     assert!(hub.ask(user(1), bot).await.is_applied());
@@ -130,10 +88,7 @@ async fn only_a_human_answer_ends_the_wait() {
     hub.pass(Duration::from_mins(1)).await;
     assert!(hub.reply(user(1), id, "Yes, how can I help?").await.is_applied());
     let conversation = hub.conversation().await;
-    assert_eq!(
-        (conversation.waiting_since, conversation.first_reply_at),
-        (None, Some(hub.now()))
-    );
+    assert_eq!((conversation.waiting_since, conversation.first_reply_at), (None, Some(hub.now())));
     assert_eq!(conversation.unread_for(user(1)), 0, "who answers has read");
 }
 
@@ -145,11 +100,7 @@ async fn every_change_of_status_is_allowed_or_refused_as_the_table_says() {
             hub.receive(sms(), "SM1", CUSTOMER, "hi").await;
             hub.settle().await;
             let id = hub.conversation().await.id;
-            let set = |status| Command::SetStatus {
-                conversation_id: id,
-                status,
-                snoozed_until: None,
-            };
+            let set = |status| Command::SetStatus { conversation_id: id, status, snoozed_until: None };
             if from != Status::Open {
                 assert!(hub.ask(user(1), set(from)).await.is_applied());
             }
@@ -159,11 +110,7 @@ async fn every_change_of_status_is_allowed_or_refused_as_the_table_says() {
                 assert!(settled.is_applied(), "{from:?} to {to:?}");
                 assert_eq!(after, to);
             } else {
-                assert_eq!(
-                    settled.rejection().0,
-                    Rejection::InvalidTransition,
-                    "{from:?} to {to:?}"
-                );
+                assert_eq!(settled.rejection().0, Rejection::InvalidTransition, "{from:?} to {to:?}");
                 assert!(settled.rejection().1.starts_with("status: "));
                 assert_eq!(after, from);
             }
@@ -178,21 +125,13 @@ async fn a_snooze_ends_by_itself_even_if_the_engine_was_down_when_it_was_due() {
     hub.settle().await;
     let id = hub.conversation().await.id;
     let until = hub.now().after(Duration::from_hours(2));
-    let snooze = Command::SetStatus {
-        conversation_id: id,
-        status: Status::Snoozed,
-        snoozed_until: Some(until),
-    };
+    let snooze = Command::SetStatus { conversation_id: id, status: Status::Snoozed, snoozed_until: Some(until) };
     assert!(hub.ask(user(1), snooze).await.is_applied());
     assert_eq!(hub.conversation().await.snoozed_until, Some(until));
     hub.pass(Duration::from_hours(3)).await;
     wait_for_status(&hub, Status::Open).await;
     assert_eq!(hub.conversation().await.snoozed_until, None);
-    let timers = hub
-        .tables
-        .scan(t::TIMERS, Scan::of([hub.partition.into()], 10))
-        .await
-        .unwrap();
+    let timers = hub.tables.scan(t::TIMERS, Scan::of([hub.partition.into()], 10)).await.unwrap();
     assert!(timers.is_empty());
 }
 
@@ -218,26 +157,14 @@ async fn a_message_ends_a_snooze_early_and_the_old_timer_has_no_effect() {
     hub.settle().await;
     let id = hub.conversation().await.id;
     let until = hub.now().after(Duration::from_hours(1));
-    let snooze = Command::SetStatus {
-        conversation_id: id,
-        status: Status::Snoozed,
-        snoozed_until: Some(until),
-    };
+    let snooze = Command::SetStatus { conversation_id: id, status: Status::Snoozed, snoozed_until: Some(until) };
     hub.ask(user(1), snooze).await;
     hub.receive(sms(), "SM2", CUSTOMER, "no, now").await;
     hub.settle().await;
     assert_eq!(hub.conversation().await.status, Status::Open);
     let before = hub.event_bytes().await.len();
     let timer = schemas::command::TimerKind::SnoozeEnds;
-    hub.append(
-        Actor::System,
-        Command::FireTimer {
-            conversation_id: id,
-            timer,
-            due: until,
-        },
-    )
-    .await;
+    hub.append(Actor::System, Command::FireTimer { conversation_id: id, timer, due: until }).await;
     hub.settle().await;
     assert_eq!(hub.event_bytes().await.len(), before);
 }
@@ -248,11 +175,7 @@ async fn a_snooze_into_the_past_is_refused() {
     hub.receive(sms(), "SM1", CUSTOMER, "hi").await;
     hub.settle().await;
     let id = hub.conversation().await.id;
-    let command = Command::SetStatus {
-        conversation_id: id,
-        status: Status::Snoozed,
-        snoozed_until: Some(hub.now()),
-    };
+    let command = Command::SetStatus { conversation_id: id, status: Status::Snoozed, snoozed_until: Some(hub.now()) };
     let settled = hub.ask(user(1), command).await;
     assert_eq!(settled.rejection().0, Rejection::InvalidValue);
     assert!(settled.rejection().1.starts_with("snoozed_until: "));
@@ -264,33 +187,19 @@ async fn a_resolved_conversation_reopens_within_its_time_and_later_a_new_one_beg
     hub.receive(sms(), "SM1", CUSTOMER, "hi").await;
     hub.settle().await;
     let first = hub.conversation().await.id;
-    let resolve = || Command::SetStatus {
-        conversation_id: first,
-        status: Status::Resolved,
-        snoozed_until: None,
-    };
+    let resolve = || Command::SetStatus { conversation_id: first, status: Status::Resolved, snoozed_until: None };
     hub.ask(user(1), resolve()).await;
     assert_eq!(hub.conversation().await.waiting_since, None);
     hub.pass(Duration::from_hours(24)).await;
     hub.receive(sms(), "SM2", CUSTOMER, "one more thing").await;
     hub.settle().await;
     let reopened = hub.conversation().await;
-    assert_eq!(
-        (reopened.status, reopened.opened_at, reopened.resolved_at),
-        (Status::Open, hub.now(), None)
-    );
+    assert_eq!((reopened.status, reopened.opened_at, reopened.resolved_at), (Status::Open, hub.now(), None));
     hub.ask(user(1), resolve()).await;
     hub.pass(Duration::from_hours(24) + Duration::from_micros(1)).await;
     hub.receive(sms(), "SM3", CUSTOMER, "a new matter").await;
     hub.settle().await;
-    let last = hub
-        .events()
-        .await
-        .into_iter()
-        .next_back()
-        .unwrap()
-        .conversation
-        .unwrap();
+    let last = hub.events().await.into_iter().next_back().unwrap().conversation.unwrap();
     assert_ne!(last.id, first);
     assert_eq!(last.last_seq, 1);
     let scan = Scan::of([hub.workspace.into(), last.contact_id.into()], 10);
@@ -303,26 +212,16 @@ async fn a_blocked_contact_reaches_nobody_but_loses_nothing() {
     hub.receive(sms(), "SM1", CUSTOMER, "spam").await;
     hub.settle().await;
     let conversation = hub.conversation().await;
-    let block = Command::UpdateContact {
-        contact_id: conversation.contact_id,
-        name: None,
-        email: None,
-        blocked: Some(true),
-    };
+    let block =
+        Command::UpdateContact { contact_id: conversation.contact_id, name: None, email: None, blocked: Some(true) };
     assert!(hub.ask(user(1), block).await.is_applied());
-    let resolve = Command::SetStatus {
-        conversation_id: conversation.id,
-        status: Status::Resolved,
-        snoozed_until: None,
-    };
+    let resolve =
+        Command::SetStatus { conversation_id: conversation.id, status: Status::Resolved, snoozed_until: None };
     hub.ask(user(1), resolve).await;
     hub.receive(sms(), "SM2", CUSTOMER, "more spam").await;
     hub.settle().await;
     let after = hub.conversation().await;
-    assert_eq!(
-        (after.status, after.last_seq, after.waiting_since),
-        (Status::Resolved, 2, None)
-    );
+    assert_eq!((after.status, after.last_seq, after.waiting_since), (Status::Resolved, 2, None));
     let settled = hub.reply(user(1), conversation.id, "stop it").await;
     assert_eq!(settled.rejection().0, Rejection::ContactOptedOut);
 }
@@ -361,27 +260,15 @@ async fn unread_counts_what_the_contact_wrote_since_somebody_looked() {
     }
     hub.settle().await;
     let id = hub.conversation().await.id;
-    let read = |seq| Command::MarkRead {
-        conversation_id: id,
-        user_id: user(1),
-        seq,
-    };
+    let read = |seq| Command::MarkRead { conversation_id: id, user_id: user(1), seq };
     assert_eq!(hub.conversation().await.unread_for(user(1)), 3);
     hub.ask(user(1), read(2)).await;
     assert_eq!(hub.conversation().await.unread_for(user(1)), 1);
     hub.ask(user(1), read(1)).await;
-    assert_eq!(
-        hub.conversation().await.unread_for(user(1)),
-        1,
-        "reading never goes back"
-    );
+    assert_eq!(hub.conversation().await.unread_for(user(1)), 1, "reading never goes back");
     hub.ask(user(1), read(99)).await;
     assert_eq!(hub.conversation().await.unread_for(user(1)), 0);
-    assert_eq!(
-        hub.conversation().await.unread_for(user(2)),
-        3,
-        "somebody else has not looked"
-    );
+    assert_eq!(hub.conversation().await.unread_for(user(2)), 3, "somebody else has not looked");
 }
 
 #[tokio::test]
@@ -395,11 +282,7 @@ async fn labels_and_priority_change_once_and_say_what_changed() {
         add: add.iter().map(|label| (*label).to_owned()).collect(),
         remove: remove.iter().map(|label| (*label).to_owned()).collect(),
     };
-    assert!(
-        hub.ask(user(1), labels(&["vip", "شكوى"], &["absent"]))
-            .await
-            .is_applied()
-    );
+    assert!(hub.ask(user(1), labels(&["vip", "شكوى"], &["absent"])).await.is_applied());
     hub.ask(user(1), labels(&["vip"], &["شكوى"])).await;
     let changed: Vec<_> = hub
         .events()
@@ -411,10 +294,7 @@ async fn labels_and_priority_change_once_and_say_what_changed() {
         })
         .collect();
     assert_eq!(changed, [(2, 0), (0, 1)]);
-    assert_eq!(
-        hub.ask(user(1), labels(&[""], &[])).await.rejection().0,
-        Rejection::InvalidValue
-    );
+    assert_eq!(hub.ask(user(1), labels(&[""], &[])).await.rejection().0, Rejection::InvalidValue);
 }
 
 #[tokio::test]
@@ -423,20 +303,9 @@ async fn what_does_not_exist_is_refused_by_its_field() {
     let nobody = super::hub::nth(77, schemas::ConversationId::new);
     for command in [
         send(nobody, user(1), "hi"),
-        Command::SetStatus {
-            conversation_id: nobody,
-            status: Status::Resolved,
-            snoozed_until: None,
-        },
-        Command::Assign {
-            conversation_id: nobody,
-            assignee: None,
-        },
-        Command::MarkRead {
-            conversation_id: nobody,
-            user_id: user(1),
-            seq: 1,
-        },
+        Command::SetStatus { conversation_id: nobody, status: Status::Resolved, snoozed_until: None },
+        Command::Assign { conversation_id: nobody, assignee: None },
+        Command::MarkRead { conversation_id: nobody, user_id: user(1), seq: 1 },
     ] {
         let settled = hub.ask(user(1), command).await;
         assert_eq!(settled.rejection().0, Rejection::NotFound);
@@ -453,23 +322,36 @@ async fn a_key_makes_a_wish_idempotent_for_a_day() {
     let first = hub.ask_with_key(user(1), Some("k1"), send(id, user(1), "hello")).await;
     let again = hub.ask_with_key(user(1), Some("k1"), send(id, user(1), "hello")).await;
     assert!(matches!(again.outcome, Outcome::Repeated { .. }));
-    assert_eq!(
-        (again.message_id, again.seq, again.conversation_id),
-        (first.message_id, first.seq, Some(id))
-    );
+    assert_eq!((again.message_id, again.seq, again.conversation_id), (first.message_id, first.seq, Some(id)));
     assert_eq!(hub.conversation().await.last_seq, 2);
-    let other = hub
-        .ask_with_key(user(1), Some("k1"), send(id, user(1), "something else"))
-        .await;
+    let other = hub.ask_with_key(user(1), Some("k1"), send(id, user(1), "something else")).await;
     assert_eq!(other.rejection().0, Rejection::KeyReused);
     let somebody_else = hub.ask_with_key(user(2), Some("k1"), send(id, user(2), "hello")).await;
     assert!(somebody_else.is_applied(), "keys of two people never meet");
     hub.pass(Duration::from_hours(24)).await;
-    assert!(
-        hub.ask_with_key(user(1), Some("k1"), send(id, user(1), "hello"))
-            .await
-            .is_applied()
-    );
+    assert!(hub.ask_with_key(user(1), Some("k1"), send(id, user(1), "hello")).await.is_applied());
+}
+
+#[tokio::test]
+async fn keys_that_no_longer_count_are_removed() {
+    let hub = Hub::new().await;
+    hub.receive(sms(), "SM1", CUSTOMER, "hi").await;
+    hub.settle().await;
+    let id = hub.conversation().await.id;
+    for hours in [1, 1, 30] {
+        hub.pass(Duration::from_hours(hours)).await;
+        hub.ask_with_key(user(1), Some(&format!("k{hours}-{}", hub.now())), send(id, user(1), "hello")).await;
+    }
+    let mut left = usize::MAX;
+    while left > 1 {
+        // Each start of the engine removes what is old in one more hour.
+        hub.receive(sms(), "SM1", CUSTOMER, "hi").await;
+        hub.settle().await;
+        let lines = storage::tables::dump::dump_tables(hub.tables.as_ref(), &[t::COMMAND_KEYS]).await.unwrap();
+        assert!(lines.len() <= left);
+        left = lines.len();
+    }
+    assert_eq!(left, 1, "only the one of the last day is left");
 }
 
 #[tokio::test]
@@ -482,11 +364,7 @@ async fn a_refused_wish_may_be_tried_again_with_its_key() {
     let refused = hub.ask_with_key(user(1), Some("k"), send(id, user(1), "hello")).await;
     assert_eq!(refused.rejection().0, Rejection::ReplyWindowClosed);
     hub.receive(whatsapp(), "w2", CUSTOMER, "still here").await;
-    assert!(
-        hub.ask_with_key(user(1), Some("k"), send(id, user(1), "hello"))
-            .await
-            .is_applied()
-    );
+    assert!(hub.ask_with_key(user(1), Some("k"), send(id, user(1), "hello")).await.is_applied());
 }
 
 #[tokio::test]
@@ -496,31 +374,10 @@ async fn lists_follow_status_holder_and_activity() {
     hub.receive(sms(), "SM1", CUSTOMER, "hi").await;
     hub.settle().await;
     let id = hub.conversation().await.id;
-    hub.ask(
-        user(1),
-        Command::Assign {
-            conversation_id: id,
-            assignee: Some(user(1)),
-        },
-    )
-    .await;
-    hub.ask(
-        user(1),
-        Command::SetStatus {
-            conversation_id: id,
-            status: Status::Pending,
-            snoozed_until: None,
-        },
-    )
-    .await;
+    hub.ask(user(1), Command::Assign { conversation_id: id, assignee: Some(user(1)) }).await;
+    hub.ask(user(1), Command::SetStatus { conversation_id: id, status: Status::Pending, snoozed_until: None }).await;
     let mine = format!("pending/{}", user(1));
-    for (view, count) in [
-        ("open/all", 0),
-        ("open/none", 0),
-        ("pending/all", 1),
-        ("pending/none", 0),
-        (&mine, 1),
-    ] {
+    for (view, count) in [("open/all", 0), ("open/none", 0), ("pending/all", 1), ("pending/none", 0), (&mine, 1)] {
         let scan = Scan::of([hub.workspace.into(), view.into()], 10);
         let rows = hub.tables.scan(t::CONVERSATION_VIEWS, scan).await.unwrap();
         assert_eq!(rows.len(), count, "{view}");

@@ -22,25 +22,15 @@ async fn queued(hub: &Hub) -> (ConversationId, MessageId) {
 }
 
 async fn pending_count(hub: &Hub) -> usize {
-    hub.tables
-        .scan(t::PENDING_SENDS, Scan::of([hub.partition.into()], 10))
-        .await
-        .unwrap()
-        .len()
+    hub.tables.scan(t::PENDING_SENDS, Scan::of([hub.partition.into()], 10)).await.unwrap().len()
 }
 
 fn accepted(external_id: &str) -> SendOutcome {
-    SendOutcome::Accepted {
-        external_id: external_id.to_owned(),
-        status: DeliveryStatus::Queued,
-    }
+    SendOutcome::Accepted { external_id: external_id.to_owned(), status: DeliveryStatus::Queued }
 }
 
 fn error(code: &str) -> DeliveryError {
-    DeliveryError {
-        code: code.to_owned(),
-        reason: "a reason".to_owned(),
-    }
+    DeliveryError { code: code.to_owned(), reason: "a reason".to_owned() }
 }
 
 #[tokio::test]
@@ -51,17 +41,9 @@ async fn a_message_goes_from_queued_to_read_and_never_back() {
     assert_eq!(pending_count(&hub).await, 1);
     hub.attempt(id, message_id, 1, accepted("SM9")).await;
     let message = hub.message(id, 2).await;
-    assert_eq!(
-        (message.status, message.external_id.as_deref()),
-        (Some(DeliveryStatus::Sent), Some("SM9"))
-    );
+    assert_eq!((message.status, message.external_id.as_deref()), (Some(DeliveryStatus::Sent), Some("SM9")));
     assert_eq!((message.attempts, pending_count(&hub).await), (1, 0));
-    for status in [
-        DeliveryStatus::Read,
-        DeliveryStatus::Sent,
-        DeliveryStatus::Delivered,
-        DeliveryStatus::Failed,
-    ] {
+    for status in [DeliveryStatus::Read, DeliveryStatus::Sent, DeliveryStatus::Delivered, DeliveryStatus::Failed] {
         hub.report(sms(), "SM9", status).await;
     }
     hub.settle().await;
@@ -77,63 +59,34 @@ async fn a_report_that_overtakes_the_answer_of_the_call_is_kept_for_it() {
     hub.attempt(id, message_id, 1, accepted("SM9")).await;
     assert_eq!(hub.message(id, 2).await.status, Some(DeliveryStatus::Delivered));
     let key = storage::tables::Key::of([hub.workspace.into(), sms().into(), "SM9".into()]);
-    assert!(
-        hub.tables.get(t::PARKED_REPORTS, key).await.unwrap().is_none(),
-        "it is used up"
-    );
+    assert!(hub.tables.get(t::PARKED_REPORTS, key).await.unwrap().is_none(), "it is used up");
 }
 
 #[tokio::test]
 async fn a_failure_is_shown_with_its_reason_and_can_be_tried_again_by_hand() {
     let hub = Hub::new().await;
     let (id, message_id) = queued(&hub).await;
-    let failed = SendOutcome::Failed {
-        error: error("30003"),
-        opted_out: false,
-    };
+    let failed = SendOutcome::Failed { error: error("30003"), opted_out: false };
     hub.attempt(id, message_id, 1, failed).await;
     let message = hub.message(id, 2).await;
-    assert_eq!(
-        (message.status, message.error),
-        (Some(DeliveryStatus::Failed), Some(error("30003")))
-    );
-    let retry = || Command::RetryMessage {
-        conversation_id: id,
-        seq: 2,
-    };
+    assert_eq!((message.status, message.error), (Some(DeliveryStatus::Failed), Some(error("30003"))));
+    let retry = || Command::RetryMessage { conversation_id: id, seq: 2 };
     assert!(hub.ask(user(1), retry()).await.is_applied());
-    assert_eq!(
-        (hub.message(id, 2).await.status, pending_count(&hub).await),
-        (Some(DeliveryStatus::Queued), 1)
-    );
+    assert_eq!((hub.message(id, 2).await.status, pending_count(&hub).await), (Some(DeliveryStatus::Queued), 1));
     hub.attempt(id, message_id, 2, accepted("SM9")).await;
-    assert_eq!(
-        (hub.message(id, 2).await.status, hub.message(id, 2).await.error),
-        (Some(DeliveryStatus::Sent), None)
-    );
-    assert_eq!(
-        hub.ask(user(1), retry()).await.rejection().0,
-        Rejection::InvalidTransition
-    );
+    assert_eq!((hub.message(id, 2).await.status, hub.message(id, 2).await.error), (Some(DeliveryStatus::Sent), None));
+    assert_eq!(hub.ask(user(1), retry()).await.rejection().0, Rejection::InvalidTransition);
 }
 
 #[tokio::test]
 async fn an_attempt_counts_once_however_often_its_records_come() {
     let hub = Hub::new().await;
     let (id, message_id) = queued(&hub).await;
-    let deferred = SendOutcome::Deferred {
-        error: error("20429"),
-        next_attempt_at: hub.now(),
-    };
+    let deferred = SendOutcome::Deferred { error: error("20429"), next_attempt_at: hub.now() };
     for _ in 0..2 {
         hub.attempt(id, message_id, 1, deferred.clone()).await;
     }
-    let late = Command::FinishSend {
-        conversation_id: id,
-        message_id,
-        attempt: 1,
-        outcome: accepted("SM-late"),
-    };
+    let late = Command::FinishSend { conversation_id: id, message_id, attempt: 1, outcome: accepted("SM-late") };
     hub.append(Actor::System, late).await;
     hub.settle().await;
     let names = hub.event_names().await;
@@ -146,17 +99,9 @@ async fn an_attempt_counts_once_however_often_its_records_come() {
 async fn an_ambiguous_attempt_may_still_turn_out_well() {
     let hub = Hub::new().await;
     let (id, message_id) = queued(&hub).await;
-    let ambiguous = SendOutcome::Ambiguous {
-        error: error("timed_out"),
-        next_attempt_at: hub.now(),
-    };
+    let ambiguous = SendOutcome::Ambiguous { error: error("timed_out"), next_attempt_at: hub.now() };
     hub.attempt(id, message_id, 1, ambiguous).await;
-    let found = Command::FinishSend {
-        conversation_id: id,
-        message_id,
-        attempt: 1,
-        outcome: accepted("SM9"),
-    };
+    let found = Command::FinishSend { conversation_id: id, message_id, attempt: 1, outcome: accepted("SM9") };
     hub.append(Actor::System, found).await;
     hub.settle().await;
     assert_eq!(hub.message(id, 2).await.status, Some(DeliveryStatus::Sent));
@@ -166,28 +111,15 @@ async fn an_ambiguous_attempt_may_still_turn_out_well() {
 async fn whoever_opted_out_is_not_written_to_until_they_opt_in() {
     let hub = Hub::new().await;
     let (id, message_id) = queued(&hub).await;
-    let failed = SendOutcome::Failed {
-        error: error("21610"),
-        opted_out: true,
-    };
+    let failed = SendOutcome::Failed { error: error("21610"), opted_out: true };
     hub.attempt(id, message_id, 1, failed).await;
-    assert_eq!(
-        hub.reply(user(1), id, "are you there?").await.rejection().0,
-        Rejection::ContactOptedOut
-    );
-    let Command::ReceiveMessage {
-        channel_id,
-        mut message,
-    } = super::hub::received(sms(), "SM2", CUSTOMER, "START")
+    assert_eq!(hub.reply(user(1), id, "are you there?").await.rejection().0, Rejection::ContactOptedOut);
+    let Command::ReceiveMessage { channel_id, mut message } = super::hub::received(sms(), "SM2", CUSTOMER, "START")
     else {
         unreachable!("received makes this command")
     };
     message.opt_out = Some(false);
-    hub.append(
-        Actor::Channel { channel_id },
-        Command::ReceiveMessage { channel_id, message },
-    )
-    .await;
+    hub.append(Actor::Channel { channel_id }, Command::ReceiveMessage { channel_id, message }).await;
     assert!(hub.reply(user(1), id, "welcome back").await.is_applied());
 }
 
@@ -214,33 +146,20 @@ async fn an_agent_may_write_first_and_the_answer_finds_the_conversation() {
     let hub = Hub::new().await;
     hub.add_agent(user(1), 5, false).await;
     let start = |channel_id| Command::StartConversation {
-        to: Identity {
-            channel_id,
-            address: CUSTOMER.to_owned(),
-        },
+        to: Identity { channel_id, address: CUSTOMER.to_owned() },
         author: Author::Agent { user_id: user(1) },
         body: Body::text("Your order is ready."),
     };
     let settled = hub.ask(user(1), start(sms())).await;
     assert!(settled.is_applied());
     let conversation = hub.conversation().await;
-    assert_eq!(
-        (conversation.assignee, conversation.first_reply_at),
-        (Some(user(1)), None)
-    );
+    assert_eq!((conversation.assignee, conversation.first_reply_at), (Some(user(1)), None));
     assert_eq!(hub.agent(user(1)).await.open_conversations, 1);
     hub.receive(sms(), "SM1", CUSTOMER, "thanks").await;
     hub.settle().await;
-    assert_eq!(
-        (hub.conversation().await.id, hub.conversation().await.last_seq),
-        (conversation.id, 2)
-    );
+    assert_eq!((hub.conversation().await.id, hub.conversation().await.last_seq), (conversation.id, 2));
     let settled = hub.ask(user(1), start(whatsapp())).await;
-    assert_eq!(
-        settled.rejection().0,
-        Rejection::ReplyWindowClosed,
-        "only a template may begin on WhatsApp"
-    );
+    assert_eq!(settled.rejection().0, Rejection::ReplyWindowClosed, "only a template may begin on WhatsApp");
 }
 
 #[tokio::test]
@@ -251,16 +170,8 @@ async fn web_chat_is_sent_by_being_published() {
     let id = hub.conversation().await.id;
     let settled = hub.reply(user(1), id, "hello").await;
     let message = hub.message(id, 2).await;
-    assert_eq!(
-        (message.status, pending_count(&hub).await),
-        (Some(DeliveryStatus::Sent), 0)
-    );
-    hub.report(
-        web_chat(),
-        &settled.message_id.unwrap().to_string(),
-        DeliveryStatus::Read,
-    )
-    .await;
+    assert_eq!((message.status, pending_count(&hub).await), (Some(DeliveryStatus::Sent), 0));
+    hub.report(web_chat(), &settled.message_id.unwrap().to_string(), DeliveryStatus::Read).await;
     hub.settle().await;
     assert_eq!(hub.message(id, 2).await.status, Some(DeliveryStatus::Read));
 }
@@ -271,11 +182,7 @@ async fn texts_that_the_medium_cannot_carry_are_refused() {
     hub.receive(sms(), "SM1", CUSTOMER, "hi").await;
     hub.settle().await;
     let id = hub.conversation().await.id;
-    for (text, why) in [
-        ("", "body: "),
-        ("x\0y", "body.text: "),
-        (&"س".repeat(1_601), "body.text: it has 1601"),
-    ] {
+    for (text, why) in [("", "body: "), ("x\0y", "body.text: "), (&"س".repeat(1_601), "body.text: it has 1601")] {
         let settled = hub.reply(user(1), id, text).await;
         assert_eq!(settled.rejection().0, Rejection::InvalidValue);
         assert!(settled.rejection().1.starts_with(why), "{}", settled.rejection().1);

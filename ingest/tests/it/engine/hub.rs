@@ -62,11 +62,7 @@ impl Hub {
     /// A hub with an SMS, a WhatsApp and a web chat channel, assigned by hand, and no members.
     pub(super) async fn new() -> Self {
         let hub = Self::over(Arc::new(MemoryLog::new(PARTITIONS)), Arc::new(MemoryTables::new()));
-        for (id, medium) in [
-            (sms(), Medium::Sms),
-            (whatsapp(), Medium::Whatsapp),
-            (web_chat(), Medium::WebChat),
-        ] {
+        for (id, medium) in [(sms(), Medium::Sms), (whatsapp(), Medium::Whatsapp), (web_chat(), Medium::WebChat)] {
             hub.configure_channel(id, medium, AssignmentPolicy::Manual, 1).await;
         }
         hub
@@ -76,14 +72,7 @@ impl Hub {
         let clock = Arc::new(ManualClock::at(start_of_tests()));
         let commands = Commands::new(log.clone(), clock.clone());
         let workspace = nth(9, WorkspaceId::new);
-        Self {
-            log,
-            tables,
-            clock,
-            commands,
-            workspace,
-            partition: partition_of(workspace, PARTITIONS),
-        }
+        Self { log, tables, clock, commands, workspace, partition: partition_of(workspace, PARTITIONS) }
     }
 
     pub(super) async fn configure_channel(
@@ -102,11 +91,7 @@ impl Hub {
             id,
             workspace_id: self.workspace,
             name: medium.as_str().to_owned(),
-            provider: if medium == Medium::WebChat {
-                Provider::WebChat
-            } else {
-                Provider::Twilio
-            },
+            provider: if medium == Medium::WebChat { Provider::WebChat } else { Provider::Twilio },
             medium,
             address: "+14155550100".to_owned(),
             assignment: policy,
@@ -135,11 +120,7 @@ impl Hub {
     }
 
     pub(super) async fn set_connected(&self, user_id: UserId, connected: bool) {
-        let command = Command::SetPresence {
-            user_id,
-            availability: None,
-            connected: Some(connected),
-        };
+        let command = Command::SetPresence { user_id, availability: None, connected: Some(connected) };
         self.append(Actor::System, command).await;
     }
 
@@ -154,11 +135,7 @@ impl Hub {
     }
 
     pub(super) async fn receive(&self, channel_id: ChannelId, external_id: &str, from: &str, text: &str) {
-        self.append(
-            Actor::Channel { channel_id },
-            received(channel_id, external_id, from, text),
-        )
-        .await;
+        self.append(Actor::Channel { channel_id }, received(channel_id, external_id, from, text)).await;
     }
 
     pub(super) async fn report(&self, channel_id: ChannelId, external_id: &str, status: DeliveryStatus) {
@@ -168,11 +145,7 @@ impl Hub {
             status: Some(status),
             error: None,
         };
-        self.append(
-            Actor::Channel { channel_id },
-            Command::RecordDelivery { channel_id, report },
-        )
-        .await;
+        self.append(Actor::Channel { channel_id }, Command::RecordDelivery { channel_id, report }).await;
     }
 
     /// Appends a wish of a person and says how it ended.
@@ -187,18 +160,9 @@ impl Hub {
         let id = self.append_record(record).await.id;
         self.settle().await;
         let settled = self.events().await.into_iter().find_map(|record| match record.event {
-            Event::CommandSettled {
-                outcome,
-                conversation_id,
-                message_id,
-                seq,
-                ..
-            } if record.command_id == id => Some(Settled {
-                outcome,
-                conversation_id,
-                message_id,
-                seq,
-            }),
+            Event::CommandSettled { outcome, conversation_id, message_id, seq, .. } if record.command_id == id => {
+                Some(Settled { outcome, conversation_id, message_id, seq })
+            }
             _ => None,
         });
         settled.expect("the command has an outcome")
@@ -216,25 +180,8 @@ impl Hub {
         attempt: u32,
         outcome: SendOutcome,
     ) {
-        self.append(
-            Actor::System,
-            Command::BeginSend {
-                conversation_id,
-                message_id,
-                attempt,
-            },
-        )
-        .await;
-        self.append(
-            Actor::System,
-            Command::FinishSend {
-                conversation_id,
-                message_id,
-                attempt,
-                outcome,
-            },
-        )
-        .await;
+        self.append(Actor::System, Command::BeginSend { conversation_id, message_id, attempt }).await;
+        self.append(Actor::System, Command::FinishSend { conversation_id, message_id, attempt, outcome }).await;
         self.settle().await;
     }
 
@@ -252,11 +199,7 @@ impl Hub {
         let shutdown = CancellationToken::new();
         let (status, mut seen) = watch::channel(EngineStatus::default());
         let until = async {
-            let last = seen
-                .wait_for(|status| status.next_offset >= end)
-                .await
-                .expect("the engine runs")
-                .next_offset;
+            let last = seen.wait_for(|status| status.next_offset >= end).await.expect("the engine runs").next_offset;
             shutdown.cancel();
             last
         };
@@ -287,11 +230,7 @@ impl Hub {
     pub(super) async fn values(&self, topic: Topic) -> Vec<Vec<u8>> {
         let (mut values, mut from) = (Vec::new(), 0);
         loop {
-            let page = self
-                .log
-                .read(topic, self.partition, from, ReadLimit::default())
-                .await
-                .unwrap();
+            let page = self.log.read(topic, self.partition, from, ReadLimit::default()).await.unwrap();
             let Some(last) = page.last() else { return values };
             from = last.offset + 1;
             values.extend(page.into_iter().map(|record| record.value.to_vec()));
@@ -299,11 +238,7 @@ impl Hub {
     }
 
     pub(super) async fn events(&self) -> Vec<EventRecord> {
-        self.event_bytes()
-            .await
-            .iter()
-            .map(|bytes| serde_json::from_slice(bytes).unwrap())
-            .collect()
+        self.event_bytes().await.iter().map(|bytes| serde_json::from_slice(bytes).unwrap()).collect()
     }
 
     pub(super) async fn event_names(&self) -> Vec<&'static str> {
@@ -312,12 +247,8 @@ impl Hub {
 
     /// The only conversation.
     pub(super) async fn conversation(&self) -> Conversation {
-        let mut ids: Vec<_> = self
-            .events()
-            .await
-            .iter()
-            .filter_map(|event| event.conversation.as_ref().map(|c| c.id))
-            .collect();
+        let mut ids: Vec<_> =
+            self.events().await.iter().filter_map(|event| event.conversation.as_ref().map(|c| c.id)).collect();
         ids.dedup();
         ids.sort_unstable();
         ids.dedup();
@@ -327,34 +258,19 @@ impl Hub {
 
     pub(super) async fn conversation_with(&self, id: ConversationId) -> Conversation {
         let key = Key::of([self.workspace.into(), id.into()]);
-        let row = self
-            .tables
-            .get(t::CONVERSATIONS, key)
-            .await
-            .unwrap()
-            .expect("the conversation is there");
+        let row = self.tables.get(t::CONVERSATIONS, key).await.unwrap().expect("the conversation is there");
         row.body(t::CONVERSATIONS).unwrap()
     }
 
     pub(super) async fn message(&self, id: ConversationId, seq: u64) -> Message {
         let key = Key::of([self.workspace.into(), id.into(), message_bucket(seq).into()]);
-        let row = self
-            .tables
-            .get(t::MESSAGES, key.at([i64::try_from(seq).unwrap().into()]))
-            .await
-            .unwrap();
+        let row = self.tables.get(t::MESSAGES, key.at([i64::try_from(seq).unwrap().into()])).await.unwrap();
         row.expect("the message is there").body(t::MESSAGES).unwrap()
     }
 
     pub(super) async fn agent(&self, id: UserId) -> Agent {
         let key = Key::of([self.workspace.into()]).at([id.into()]);
-        self.tables
-            .get(t::AGENTS, key)
-            .await
-            .unwrap()
-            .expect("the agent is there")
-            .body(t::AGENTS)
-            .unwrap()
+        self.tables.get(t::AGENTS, key).await.unwrap().expect("the agent is there").body(t::AGENTS).unwrap()
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -394,16 +310,9 @@ pub(super) fn received(channel_id: ChannelId, external_id: &str, from: &str, tex
         body: Body::text(text),
         opt_out: None,
     };
-    Command::ReceiveMessage {
-        channel_id,
-        message: Box::new(message),
-    }
+    Command::ReceiveMessage { channel_id, message: Box::new(message) }
 }
 
 pub(super) fn send(conversation_id: ConversationId, user_id: UserId, text: &str) -> Command {
-    Command::SendMessage {
-        conversation_id,
-        author: Author::Agent { user_id },
-        body: Body::text(text),
-    }
+    Command::SendMessage { conversation_id, author: Author::Agent { user_id }, body: Body::text(text) }
 }
