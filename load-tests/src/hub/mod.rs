@@ -1,0 +1,5 @@
+//! The hub as it is seen from outside: its API, and its process for the workloads that start their own.
+
+pub mod api;
+pub mod fixture;
+pub mod process;
