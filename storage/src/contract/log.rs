@@ -78,11 +78,7 @@ pub fn key(n: u8) -> WorkspaceId {
 
 /// A record with this text.
 pub fn record(text: impl Into<String>) -> NewRecord {
-    NewRecord {
-        key: key(7),
-        at: Timestamp::from_unix_millis(1_795_000_000_000),
-        value: Bytes::from(text.into()),
-    }
+    NewRecord { key: key(7), at: Timestamp::from_unix_millis(1_795_000_000_000), value: Bytes::from(text.into()) }
 }
 
 /// Reads everything from `from` up to the end, in as many reads as it takes.
@@ -103,10 +99,7 @@ pub async fn read_all(log: &dyn Log, topic: Topic, partition: u32, from: u64) ->
 }
 
 fn texts(records: &[Record]) -> Vec<String> {
-    records
-        .iter()
-        .map(|record| String::from_utf8(record.value.to_vec()).unwrap())
-        .collect()
+    records.iter().map(|record| String::from_utf8(record.value.to_vec()).unwrap()).collect()
 }
 
 async fn next(log: &dyn Log, topic: Topic, partition: u32) -> u64 {
@@ -131,21 +124,13 @@ pub async fn reads_what_was_appended(engine: &dyn Engine) {
     let log = engine.open().await;
     let start = next(&*log, Topic::Commands, 0).await;
     let given = vec![
-        NewRecord {
-            key: key(0),
-            at: Timestamp::from_unix_micros(0),
-            value: Bytes::new(),
-        },
+        NewRecord { key: key(0), at: Timestamp::from_unix_micros(0), value: Bytes::new() },
         NewRecord {
             key: key(255),
             at: Timestamp::from_unix_micros(1_795_000_000_123_456),
             value: Bytes::from_static(&[0, 255, 10, 13, 0]),
         },
-        NewRecord {
-            key: key(3),
-            at: Timestamp::from_unix_millis(5),
-            value: Bytes::from(vec![b'x'; MAX_VALUE_BYTES]),
-        },
+        NewRecord { key: key(3), at: Timestamp::from_unix_millis(5), value: Bytes::from(vec![b'x'; MAX_VALUE_BYTES]) },
     ];
     log.append(Topic::Commands, 0, given.clone()).await.unwrap();
     for _ in 0..2 {
@@ -161,12 +146,7 @@ pub async fn reads_what_was_appended(engine: &dyn Engine) {
 pub async fn keeps_topics_and_partitions_apart(engine: &dyn Engine) {
     let log = engine.open().await;
     assert!(log.partitions() >= 2, "the contract needs two partitions");
-    let places = [
-        (Topic::Commands, 0),
-        (Topic::Commands, 1),
-        (Topic::Events, 0),
-        (Topic::Events, 1),
-    ];
+    let places = [(Topic::Commands, 0), (Topic::Commands, 1), (Topic::Events, 0), (Topic::Events, 1)];
     let mut starts = Vec::new();
     for (topic, partition) in places {
         starts.push(next(&*log, topic, partition).await);
@@ -242,9 +222,7 @@ pub async fn a_read_outside_of_what_is_held_says_what_is_held(engine: &dyn Engin
     let limit = ReadLimit::default();
     assert_eq!(log.read(Topic::Commands, 1, bounds.next, limit).await.unwrap(), []);
     let error = log.read(Topic::Commands, 1, bounds.next + 1, limit).await.unwrap_err();
-    let LogError::OutOfRange { offset, earliest, next, .. } = error else {
-        panic_with(&error)
-    };
+    let LogError::OutOfRange { offset, earliest, next, .. } = error else { panic_with(&error) };
     assert_eq!((offset, earliest, next), (bounds.next + 1, bounds.earliest, bounds.next));
 }
 
@@ -257,10 +235,7 @@ fn panic_with(error: &LogError) -> ! {
 pub async fn refuses_values_and_calls_that_are_too_large(engine: &dyn Engine) {
     let log = engine.open().await;
     let start = next(&*log, Topic::Commands, 0).await;
-    let large = |bytes| NewRecord {
-        value: Bytes::from(vec![0; bytes]),
-        ..record("")
-    };
+    let large = |bytes| NewRecord { value: Bytes::from(vec![0; bytes]), ..record("") };
     let one = vec![record("a"), large(MAX_VALUE_BYTES + 1)];
     let many = vec![large(MAX_VALUE_BYTES); MAX_APPEND_BYTES / MAX_VALUE_BYTES + 1];
     for records in [one, many] {
@@ -371,10 +346,7 @@ pub async fn keeps_commits_apart_under_concurrency(engine: &dyn Engine) {
                 for next in 0..20 {
                     log.commit(&name, Topic::Commands, 1, group * 1_000 + next).await.unwrap();
                 }
-                assert_eq!(
-                    log.committed(&name, Topic::Commands, 1).await.unwrap(),
-                    Some(group * 1_000 + 19)
-                );
+                assert_eq!(log.committed(&name, Topic::Commands, 1).await.unwrap(), Some(group * 1_000 + 19));
             })
         })
         .collect();
@@ -402,10 +374,7 @@ pub async fn keeps_what_is_not_released(engine: &dyn Engine) {
     assert!(start < earliest && earliest <= start + 30, "{start} {earliest}");
     let kept = read_all(&*log, topic, 0, earliest).await;
     assert_eq!(kept.last().unwrap().offset, start + 39);
-    let error = log
-        .read(topic, 0, earliest - 1, ReadLimit::default())
-        .await
-        .unwrap_err();
+    let error = log.read(topic, 0, earliest - 1, ReadLimit::default()).await.unwrap_err();
     assert!(matches!(error, LogError::OutOfRange { .. }), "{error:?}");
 }
 
@@ -447,10 +416,7 @@ pub async fn a_reader_of_the_tail_sees_every_record_once(engine: &dyn Engine) {
     }
     let seen = timeout(PATIENCE, reader).await.unwrap().unwrap();
     for writer in 0..WRITERS {
-        let mine: Vec<_> = texts(&seen)
-            .into_iter()
-            .filter(|text| text.starts_with(&format!("{writer} ")))
-            .collect();
+        let mine: Vec<_> = texts(&seen).into_iter().filter(|text| text.starts_with(&format!("{writer} "))).collect();
         assert_eq!(mine.len(), EACH);
         assert!(mine.is_sorted(), "a writer's records are out of order");
     }
@@ -482,10 +448,7 @@ pub async fn is_the_same_after_opening_it_again(engine: &dyn Engine) {
         let first = log.append(topic, 1, vec![record("after")]).await.unwrap();
         assert_eq!(first, bounds.next);
     }
-    assert_eq!(
-        log.committed("contract-again", Topic::Events, 1).await.unwrap(),
-        Some(17)
-    );
+    assert_eq!(log.committed("contract-again", Topic::Events, 1).await.unwrap(), Some(17));
 }
 
 /// A log that works does not say that it refuses.

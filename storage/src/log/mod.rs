@@ -11,6 +11,13 @@
 //!   [`Log::epoch`] is another one.
 //! - Damage is reported as [`LogError::Corrupt`] with its place, never skipped. A torn tail (a write cut short by a
 //!   crash, never acknowledged) is removed at opening.
+//!
+//! Engines: [`memory`] (the model, for tests), [`embedded`] (segment files on the local disk). [`inspect`] looks into the
+//! folder of a stopped embedded log.
+
+pub mod embedded;
+pub mod inspect;
+pub mod memory;
 
 use std::fmt;
 use std::time::Duration;
@@ -67,6 +74,9 @@ pub struct NewRecord {
 /// The largest value of a record: 1 MiB, the default limit of a Kafka broker.
 pub const MAX_VALUE_BYTES: usize = 1 << 20;
 
+/// The most bytes of values that one call of [`Log::append`] may carry: 16 MiB.
+pub const MAX_APPEND_BYTES: usize = 16 << 20;
+
 /// A record as read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
@@ -91,10 +101,7 @@ pub struct ReadLimit {
 
 impl Default for ReadLimit {
     fn default() -> Self {
-        Self {
-            records: 1_000,
-            bytes: 1 << 20,
-        }
+        Self { records: 1_000, bytes: 1 << 20 }
     }
 }
 
@@ -186,7 +193,8 @@ pub enum LogError {
         /// What is wrong there.
         reason: String,
     },
-    /// The value is over [`MAX_VALUE_BYTES`], or there is no such partition.
+    /// The value is over [`MAX_VALUE_BYTES`], the call over [`MAX_APPEND_BYTES`], or there is no such partition; or the
+    /// options of an engine contradict each other or what is on the disk.
     #[error("{reason}")]
     Invalid {
         /// What is wrong.
@@ -267,4 +275,62 @@ pub trait Log: Send + Sync + fmt::Debug {
 
     /// Whether it takes records now, and how durably.
     fn health(&self) -> LogHealth;
+}
+
+/// Checks a call of [`Log::append`] against the limits that all engines share.
+fn check_records(records: &[NewRecord]) -> Result<(), LogError> {
+    let mut total_bytes = 0_usize;
+    for (index, record) in records.iter().enumerate() {
+        let bytes = record.value.len();
+        if bytes > MAX_VALUE_BYTES {
+            return Err(LogError::Invalid {
+                reason: format!("the value of record {index} has {bytes} bytes: at most {MAX_VALUE_BYTES} are taken"),
+            });
+        }
+        total_bytes = total_bytes.saturating_add(bytes);
+    }
+    if total_bytes > MAX_APPEND_BYTES {
+        return Err(LogError::Invalid {
+            reason: format!(
+                "the call appends {total_bytes} bytes: at most {MAX_APPEND_BYTES} are taken; append in several calls"
+            ),
+        });
+    }
+    Ok(())
+}
+
+/// The error for a partition that the log does not have.
+fn unknown_partition(topic: Topic, partition: u32, partitions: u32) -> LogError {
+    LogError::Invalid {
+        reason: format!("there is no partition {topic}/{partition}: partitions are numbered 0 to {}", partitions - 1),
+    }
+}
+
+/// How much of a [`ReadLimit`] is left while records are collected.
+struct ReadBudget {
+    limit: ReadLimit,
+    records: usize,
+    bytes: usize,
+}
+
+impl ReadBudget {
+    const fn new(limit: ReadLimit) -> Self {
+        Self { limit, records: 0, bytes: 0 }
+    }
+
+    /// Whether a value of `bytes` may still be returned; the first always may.
+    fn admit(&mut self, bytes: usize) -> bool {
+        let total_bytes = self.bytes.saturating_add(bytes);
+        if self.records > 0 && (self.records >= self.limit.records || total_bytes > self.limit.bytes) {
+            return false;
+        }
+        self.records += 1;
+        self.bytes = total_bytes;
+        true
+    }
+
+    /// Whether the number of records is used up, so that looking further is useless.
+    const fn is_spent(&self) -> bool {
+        self.records > 0 && (self.records >= self.limit.records || self.bytes >= self.limit.bytes)
+    }
 }

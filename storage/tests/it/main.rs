@@ -8,6 +8,13 @@
     reason = "a test that fails should stop where it fails, and helpers of tests are tests"
 )]
 
+mod log_contract;
+mod log_crash;
+mod log_faults;
+mod log_inspect;
+mod log_model;
+mod log_recovery;
+mod log_support;
 mod tables_codec;
 mod tables_contract;
 mod tables_model;
