@@ -168,9 +168,7 @@ pub fn parse_body(provider: &str, content_type: &str, body: &[u8]) -> Result<Par
         return Ok(ParseReport { results: json!([]), unreadable: Some(ParseError { reason }) });
     }
     Ok(match module.parse(content_type, body) {
-        Ok(results) => {
-            ParseReport { results: Value::Array(results.iter().map(describe).collect()), unreadable: None }
-        }
+        Ok(results) => ParseReport { results: Value::Array(results.iter().map(describe).collect()), unreadable: None },
         Err(error) => ParseReport { results: json!([]), unreadable: Some(error) },
     })
 }
@@ -221,7 +219,9 @@ fn describe(result: &Inbound) -> Value {
             });
             let code = report.error.as_ref().map(|error| error.code.as_str());
             // Where the provider gave no code, ours only repeats its word.
-            if let (Some(code), Some(object)) = (code.filter(|code| *code != report.provider_status), shown.as_object_mut()) {
+            if let (Some(code), Some(object)) =
+                (code.filter(|code| *code != report.provider_status), shown.as_object_mut())
+            {
                 object.insert("error_code".to_owned(), json!(code));
             }
             shown

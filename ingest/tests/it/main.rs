@@ -8,4 +8,7 @@
 )]
 
 mod engine;
+mod outbound_fake;
+mod outbound_sending;
+mod outbound_twilio;
 mod provider_twilio;

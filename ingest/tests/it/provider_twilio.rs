@@ -59,7 +59,11 @@ fn a_request_may_be_written_in_several_ways() {
         let mut pairs = vector.clone();
         pairs["headers"] = headers.iter().map(|(name, value)| json!([name, value])).collect();
         let mut arrays = vector.clone();
-        arrays["headers"] = headers.iter().map(|(name, value)| (name.clone(), json!([value]))).collect::<serde_json::Map<_, _>>().into();
+        arrays["headers"] = headers
+            .iter()
+            .map(|(name, value)| (name.clone(), json!([value])))
+            .collect::<serde_json::Map<_, _>>()
+            .into();
         let mut text = vector.clone();
         text.as_object_mut().unwrap().remove("body_base64");
         let mut rotated = vector.clone();
@@ -104,7 +108,10 @@ fn refuses_every_way_of_not_quite_signing() {
     let longer = STANDARD.encode([STANDARD.decode(&good).unwrap(), vec![0]].concat());
     let spaced = format!(" {good}");
     for malformed in [unpadded, "=", "sha1=", &longer, &spaced, "AAAA"] {
-        assert!(matches!(verify(&["token"], &[malformed], body), Err(Refusal::MalformedSignature { .. })), "{malformed}");
+        assert!(
+            matches!(verify(&["token"], &[malformed], body), Err(Refusal::MalformedSignature { .. })),
+            "{malformed}"
+        );
     }
     assert_eq!(verify(&["other"], &[&good], body), Err(Refusal::Mismatch));
     assert_eq!(verify(&["token"], &[&good], b"Body=hi&x="), Err(Refusal::Mismatch));
@@ -244,7 +251,10 @@ fn what_cannot_be_read_names_the_field() {
 #[test]
 fn names_its_account_and_what_it_answers() {
     let twilio = module("twilio").unwrap();
-    assert_eq!(twilio.account(FORM, &fixture("twilio_sms_text.form")).as_deref(), Some("ACb2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2"));
+    assert_eq!(
+        twilio.account(FORM, &fixture("twilio_sms_text.form")).as_deref(),
+        Some("ACb2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2")
+    );
     assert_eq!(twilio.account(FORM, b"AccountSid=a&AccountSid=b"), None);
     assert_eq!(twilio.acknowledgement().content_type, "text/xml");
     assert!(module("carrier-pigeon").is_none());
@@ -253,8 +263,8 @@ fn names_its_account_and_what_it_answers() {
 /// The string that Twilio signs, made apart from the module under test.
 fn signed_string(pairs: &[(String, String)]) -> Vec<u8> {
     let sorted: std::collections::BTreeSet<_> = pairs.iter().collect();
-    let parameters: String = sorted.into_iter().map(|(name, value)| format!("{name}{value}")).collect();
-    format!("{URL}{parameters}").into_bytes()
+    let parameters = sorted.into_iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]);
+    std::iter::once(URL).chain(parameters).collect::<String>().into_bytes()
 }
 
 proptest! {

@@ -64,7 +64,9 @@ impl Form {
         let mut values = self.pairs.iter().filter(|(n, _)| n == name.as_bytes()).map(|(_, value)| value);
         let Some(first) = values.next() else { return Ok(None) };
         if values.any(|value| value != first) {
-            return Err(ParseError { reason: format!("the parameter {name} comes more than once, with different values") });
+            return Err(ParseError {
+                reason: format!("the parameter {name} comes more than once, with different values"),
+            });
         }
         let text = String::from_utf8_lossy(first).replace('\0', "");
         Ok(Some(text).filter(|text| !text.is_empty()))
@@ -72,8 +74,7 @@ impl Form {
 
     /// As [`Form::text`], but an error if it is missing or empty.
     pub(super) fn required(&self, name: &str) -> Result<String, ParseError> {
-        self.text(name)?
-            .ok_or_else(|| ParseError { reason: format!("the parameter {name} is missing or empty") })
+        self.text(name)?.ok_or_else(|| ParseError { reason: format!("the parameter {name} is missing or empty") })
     }
 }
 

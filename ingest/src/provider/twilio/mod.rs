@@ -16,7 +16,7 @@ mod reading;
 mod signature;
 
 use form::Form;
-pub(crate) use reading::{status_of, without_scheme};
+pub(crate) use reading::status_of;
 
 /// The name on the wire.
 pub const NAME: &str = "twilio";

@@ -105,26 +105,23 @@ fn other_addresses(form: &Form, from: &str) -> Result<Vec<String>, ParseError> {
         .text("WaId")?
         .map(|digits| format!("+{}", digits.trim_start_matches('+')))
         .filter(|number| is_e164(number));
-    let mut others: Vec<String> = user_id
-        .into_iter()
-        .chain(whatsapp_id)
-        .filter(|other| !other.is_empty() && other != from)
-        .collect();
+    let mut others: Vec<String> =
+        user_id.into_iter().chain(whatsapp_id).filter(|other| !other.is_empty() && other != from).collect();
     others.dedup();
     others.into_iter().map(|other| bounded("ExternalUserId", other, MAX_ADDRESS_BYTES)).collect()
 }
 
 /// An address without the name of its channel.
-pub(crate) fn without_scheme(address: &str) -> &str {
+fn without_scheme(address: &str) -> &str {
     let address = address.trim();
     ["whatsapp:", "messenger:", "rcs:"].iter().find_map(|scheme| address.strip_prefix(scheme)).unwrap_or(address)
 }
 
 /// Whether an address is a phone number in E.164: a plus and up to fifteen digits.
 fn is_e164(address: &str) -> bool {
-    address.strip_prefix('+').is_some_and(|digits| {
-        (6..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
-    })
+    address
+        .strip_prefix('+')
+        .is_some_and(|digits| (6..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// The files. A `NumMedia` that is no number counts as none: the text still matters.
@@ -132,13 +129,14 @@ fn attachments(form: &Form) -> Result<Vec<Attachment>, ParseError> {
     let count = form.text("NumMedia")?.and_then(|text| text.trim().parse::<u32>().ok()).unwrap_or(0);
     let mut attachments = Vec::new();
     for index in 0..count.min(MAX_MEDIA) {
-        let Some(url) = form.text(&format!("MediaUrl{index}"))? else { continue };
+        let Some(url) = form.text(&format!("MediaUrl{index}"))? else {
+            continue;
+        };
         if !(url.starts_with("https://") || url.starts_with("http://")) {
             return Err(ParseError { reason: format!("the parameter MediaUrl{index} is not an http address") });
         }
-        let content_type = form
-            .text(&format!("MediaContentType{index}"))?
-            .unwrap_or_else(|| "application/octet-stream".to_owned());
+        let content_type =
+            form.text(&format!("MediaContentType{index}"))?.unwrap_or_else(|| "application/octet-stream".to_owned());
         attachments.push(Attachment { url, content_type, name: None });
     }
     Ok(attachments)
@@ -204,7 +202,12 @@ fn report(form: &Form, word: &str) -> Result<DeliveryReport, ParseError> {
         }),
         (None, _) => None,
     };
-    Ok(DeliveryReport { external_id, provider_status: bounded("MessageStatus", word.to_owned(), MAX_ID_BYTES)?, status, error })
+    Ok(DeliveryReport {
+        external_id,
+        provider_status: bounded("MessageStatus", word.to_owned(), MAX_ID_BYTES)?,
+        status,
+        error,
+    })
 }
 
 /// What a status word of Twilio means; `None` for words that say nothing about an outbound message.

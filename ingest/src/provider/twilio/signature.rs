@@ -52,10 +52,8 @@ fn sign(secret: &str, url: &str, parameters: &[u8]) -> [u8; SIGNATURE_BYTES] {
 }
 
 fn given_signature(request: &WebhookRequest<'_>) -> Result<[u8; SIGNATURE_BYTES], Refusal> {
-    let text = request
-        .header(HEADER)
-        .filter(|text| !text.is_empty())
-        .ok_or(Refusal::MissingSignature { header: HEADER })?;
+    let text =
+        request.header(HEADER).filter(|text| !text.is_empty()).ok_or(Refusal::MissingSignature { header: HEADER })?;
     let bytes = STANDARD
         .decode(text)
         .map_err(|error| Refusal::MalformedSignature { reason: format!("it is not base64: {error}") })?;
@@ -90,7 +88,8 @@ fn signed_parameters(request: &WebhookRequest<'_>) -> Result<Vec<u8>, Refusal> {
 /// A body that is not a form is bound by its hash in the signed URL.
 fn check_body_hash(request: &WebhookRequest<'_>) -> Result<(), Refusal> {
     let query = request.url.split_once('#').map_or(request.url, |(url, _)| url).split_once('?').map_or("", |(_, q)| q);
-    let mut hashes = form_urlencoded::parse(query.as_bytes()).take(MAX_PARAMETERS).filter(|(name, _)| name == BODY_HASH);
+    let mut hashes =
+        form_urlencoded::parse(query.as_bytes()).take(MAX_PARAMETERS).filter(|(name, _)| name == BODY_HASH);
     let Some((_, hash)) = hashes.next() else {
         return Err(Refusal::BodyNotBound { reason: "the body is not a form and the URL has no bodySHA256" });
     };
