@@ -1,0 +1,71 @@
+//! Facts: durations and decisions that are over, and so never change. Attributed as of the event, never by a later join.
+
+use schemas::{ChannelId, ContactId, ConversationId, EventId, Timestamp, UserId};
+
+/// What a fact states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FactKind {
+    /// A person first answered a contact who had written first. At most once a conversation. From its opening (the
+    /// latest one, if it was resolved and reopened unanswered) to the answer; credited to who answered. Bots do not stop
+    /// the clock; conversations that the workspace began have none.
+    FirstResponse,
+    /// A wait ended in a person's answer, the first one included. From the oldest unanswered message of the contact to
+    /// the answer; credited to who answered.
+    ReplyTime,
+    /// A wait ended because the conversation was resolved without an answer. Attributed to the assignee.
+    AbandonedWait,
+    /// A conversation was resolved. From its last opening; credited to the assignee, or to who resolved it if there is none.
+    Resolution,
+    /// A resolved conversation was opened again. From when it was resolved; attributed to the assignee.
+    Reopen,
+    /// The assignee changed; the agent is the new one, or none. From when the assignee had last changed.
+    Assignment,
+}
+
+impl FactKind {
+    /// Every kind.
+    pub const ALL: [Self; 6] =
+        [Self::FirstResponse, Self::ReplyTime, Self::AbandonedWait, Self::Resolution, Self::Reopen, Self::Assignment];
+
+    /// The name in tables.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::FirstResponse => "first_response",
+            Self::ReplyTime => "reply_time",
+            Self::AbandonedWait => "abandoned_wait",
+            Self::Resolution => "resolution",
+            Self::Reopen => "reopen",
+            Self::Assignment => "assignment",
+        }
+    }
+}
+
+/// Something that is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fact {
+    /// Derived from the event and the kind: a replay gives the same one.
+    pub id: EventId,
+    /// What it states.
+    pub kind: FactKind,
+    /// Of which conversation.
+    pub conversation_id: ConversationId,
+    /// On which channel.
+    pub channel_id: ChannelId,
+    /// With whom.
+    pub contact_id: ContactId,
+    /// To whom it is credited.
+    pub agent_id: Option<UserId>,
+    /// The conversation's labels at its end.
+    pub labels: Vec<String>,
+    /// When it began; `None` if that is no longer known.
+    pub start_at: Option<Timestamp>,
+    /// When it ended.
+    pub end_at: Timestamp,
+}
+
+impl Fact {
+    /// How long it took, in microseconds; never below zero.
+    pub fn micros(&self) -> Option<i64> {
+        self.start_at.map(|start| self.end_at.unix_micros().saturating_sub(start.unix_micros()).max(0))
+    }
+}

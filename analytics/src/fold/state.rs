@@ -1,0 +1,156 @@
+//! What the fold remembers of a conversation, and of a workspace.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schemas::conversation::{Conversation, Status};
+use schemas::{ChannelId, ConversationId, Timestamp, UserId, WorkspaceId};
+use serde::{Deserialize, Serialize};
+
+use super::cell::{Cell, CellKey, Window};
+use super::gauge::Gauges;
+
+/// How many resolved conversations of a workspace are remembered, those resolved last. A conversation that is opened again
+/// after it was forgotten has a `reopen` fact without a start, and no first response any more.
+pub const RESOLVED_KEPT: usize = 10_000;
+
+/// Where the clock of a conversation's first response stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FirstResponse {
+    /// It runs since then.
+    Runs(Timestamp),
+    /// It has ended, or never begins: the workspace wrote first, or the beginning is not known.
+    Settled,
+}
+
+/// What the fold remembers of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConversationState {
+    /// Its channel.
+    pub channel_id: ChannelId,
+    /// Its status.
+    pub status: Status,
+    /// Its assignee.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assignee: Option<UserId>,
+    /// Since when the contact waits for a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_since: Option<Timestamp>,
+    /// The clock of the first response.
+    pub first_response: FirstResponse,
+    /// Since when it has its present assignee, or none; `None` if that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assigned_since: Option<Timestamp>,
+    /// When it was resolved, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved_at: Option<Timestamp>,
+}
+
+impl ConversationState {
+    /// The state of a conversation that is first seen as `conversation`. Of its past, nothing is assumed.
+    pub fn unknown(conversation: &Conversation) -> Self {
+        Self {
+            channel_id: conversation.channel_id,
+            status: conversation.status,
+            assignee: conversation.assignee,
+            waiting_since: conversation.waiting_since,
+            first_response: FirstResponse::Settled,
+            assigned_since: None,
+            resolved_at: conversation.resolved_at,
+        }
+    }
+
+    /// Takes over what the conversation says of itself.
+    pub fn follow(&mut self, conversation: &Conversation) {
+        self.channel_id = conversation.channel_id;
+        self.status = conversation.status;
+        self.assignee = conversation.assignee;
+        self.waiting_since = conversation.waiting_since;
+        self.resolved_at = conversation.resolved_at;
+    }
+
+    /// The gauge in which it counts.
+    pub const fn key(&self) -> CellKey {
+        CellKey { channel_id: self.channel_id, agent_id: self.assignee }
+    }
+}
+
+/// What the fold remembers of a workspace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WorkspaceFold {
+    /// Its conversations: all that are not resolved, and the [`RESOLVED_KEPT`] that were resolved last.
+    pub conversations: BTreeMap<ConversationId, ConversationState>,
+    /// Those of them that are resolved, by when.
+    resolved: BTreeSet<(Timestamp, ConversationId)>,
+    /// How many stand where.
+    pub gauges: Gauges,
+    /// What happened in the last 24 hours.
+    pub window: Window,
+    /// Grows with each event; begins at 0 with each process.
+    pub revision: u64,
+}
+
+impl WorkspaceFold {
+    /// Forgets a conversation's state and returns it, counted out of everything.
+    pub fn take(&mut self, id: ConversationId) -> Option<ConversationState> {
+        let state = self.conversations.remove(&id)?;
+        self.gauges.leave(id, &state);
+        if let Some(at) = state.resolved_at {
+            self.resolved.remove(&(at, id));
+        }
+        Some(state)
+    }
+
+    /// Remembers a conversation's state. [`WorkspaceFold::take`] comes before.
+    pub fn put(&mut self, id: ConversationId, state: ConversationState) {
+        self.gauges.enter(id, &state);
+        if let Some(at) = state.resolved_at {
+            self.resolved.insert((at, id));
+        }
+        self.conversations.insert(id, state);
+        while self.resolved.len() > RESOLVED_KEPT {
+            if let Some((_, oldest)) = self.resolved.pop_first() {
+                self.conversations.remove(&oldest);
+            }
+        }
+    }
+
+    /// Whether there is nothing to remember.
+    pub fn is_empty(&self) -> bool {
+        self.conversations.is_empty() && self.window.is_empty()
+    }
+}
+
+/// A workspace in a snapshot. Gauges and sums follow from the rest.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct WorkspaceSnapshot {
+    /// Whose.
+    pub workspace_id: WorkspaceId,
+    /// Its conversations.
+    pub conversations: Vec<(ConversationId, ConversationState)>,
+    /// Its cells.
+    pub cells: Vec<(i64, CellKey, Cell)>,
+}
+
+impl WorkspaceSnapshot {
+    /// What is to be remembered of a workspace.
+    pub fn of(workspace_id: WorkspaceId, workspace: &WorkspaceFold) -> Self {
+        Self {
+            workspace_id,
+            conversations: workspace.conversations.iter().map(|(id, state)| (*id, state.clone())).collect(),
+            cells: workspace.window.cells().map(|(minute, key, cell)| (minute, key, cell.clone())).collect(),
+        }
+    }
+
+    /// The workspace as it was.
+    pub fn restore(self) -> (WorkspaceId, WorkspaceFold) {
+        let mut workspace = WorkspaceFold::default();
+        for (id, state) in self.conversations {
+            workspace.put(id, state);
+        }
+        for (minute, key, cell) in self.cells {
+            workspace.window.add(minute, key, &cell);
+        }
+        (self.workspace_id, workspace)
+    }
+}

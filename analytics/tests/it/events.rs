@@ -1,0 +1,264 @@
+//! A small world that makes events as the conversation engine does: each carries the conversation as it is after it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use schemas::command::Actor;
+use schemas::conversation::{Conversation, LastMessage, Priority, Status};
+use schemas::event::{AssignmentReason, EVENT_VERSION, Event, EventRecord, Source, StatusReason};
+use schemas::message::{Author, Body, DeliveryStatus, Direction, Message};
+use schemas::{ChannelId, CommandId, ContactId, ConversationId, EventId, MessageId, Timestamp, UserId, WorkspaceId};
+
+/// 2026-11-22T09:30:00Z.
+pub const START: Timestamp = Timestamp::from_unix_seconds(1_795_339_800);
+
+/// Something that somebody does in conversation `.0`.
+#[derive(Clone, Copy, Debug)]
+pub enum Op {
+    Inbound(usize),
+    Reply(usize, usize),
+    Bot(usize),
+    Note(usize, usize),
+    Assign(usize, Option<usize>),
+    Resolve(usize, usize),
+    Snooze(usize),
+    Label(usize),
+    /// The workspace writes first.
+    Start(usize, usize),
+    /// Seconds go by.
+    Wait(i64),
+}
+
+pub fn ops(count: usize) -> impl Strategy<Value = Vec<Op>> {
+    let (conversation, agent) = (0..4_usize, 0..3_usize);
+    let pair = (conversation.clone(), agent.clone());
+    let op = prop_oneof![
+        5 => conversation.clone().prop_map(Op::Inbound),
+        4 => pair.clone().prop_map(|(c, a)| Op::Reply(c, a)),
+        1 => conversation.clone().prop_map(Op::Bot),
+        1 => pair.clone().prop_map(|(c, a)| Op::Note(c, a)),
+        2 => (conversation.clone(), prop::option::of(agent)).prop_map(|(c, a)| Op::Assign(c, a)),
+        2 => pair.clone().prop_map(|(c, a)| Op::Resolve(c, a)),
+        1 => conversation.clone().prop_map(Op::Snooze),
+        1 => conversation.prop_map(Op::Label),
+        1 => pair.prop_map(|(c, a)| Op::Start(c, a)),
+        4 => (1..20_000_i64).prop_map(Op::Wait),
+    ];
+    prop::collection::vec(op, 1..count)
+}
+
+/// A workspace and what has happened in it.
+#[derive(Debug)]
+pub struct World {
+    pub workspace_id: WorkspaceId,
+    pub events: Vec<EventRecord>,
+    pub now: Timestamp,
+    pub channels: [ChannelId; 2],
+    pub agents: [UserId; 3],
+    conversations: BTreeMap<usize, Conversation>,
+    offset: u64,
+    text: String,
+}
+
+impl World {
+    pub fn new(name: &str) -> Self {
+        let part = name.as_bytes();
+        Self {
+            workspace_id: WorkspaceId::derive(START, &[part]),
+            events: Vec::new(),
+            now: START,
+            channels: [0_u8, 1].map(|n| ChannelId::derive(START, &[part, &[n]])),
+            agents: [0_u8, 1, 2].map(|n| UserId::derive(START, &[part, &[n]])),
+            conversations: BTreeMap::new(),
+            offset: 0,
+            text: format!("hello from {name}"),
+        }
+    }
+
+    pub fn of(name: &str, ops: &[Op]) -> Self {
+        let mut world = Self::new(name);
+        world.play(ops);
+        world
+    }
+
+    pub fn play(&mut self, ops: &[Op]) {
+        for op in ops {
+            self.now = Timestamp::from_unix_micros(self.now.unix_micros() + 1_000);
+            self.offset += 1;
+            self.step(*op);
+        }
+    }
+
+    /// The conversations as they are now.
+    pub fn conversations(&self) -> impl Iterator<Item = &Conversation> {
+        self.conversations.values()
+    }
+
+    fn step(&mut self, op: Op) {
+        match op {
+            Op::Wait(seconds) => {
+                self.now = Timestamp::from_unix_micros(self.now.unix_micros() + seconds * 1_000_000);
+            }
+            Op::Inbound(c) => {
+                self.ensure(c, Direction::Inbound);
+                if self.conversations[&c].status != Status::Open {
+                    self.status(c, Status::Open, StatusReason::ContactWrote, None);
+                }
+                let author = Author::Contact { contact_id: self.conversations[&c].contact_id };
+                self.message(c, Direction::Inbound, author);
+            }
+            Op::Start(c, a) => {
+                self.ensure(c, Direction::Outbound);
+                self.message(c, Direction::Outbound, Author::Agent { user_id: self.agents[a] });
+            }
+            Op::Reply(c, a) if self.conversations.contains_key(&c) => {
+                self.message(c, Direction::Outbound, Author::Agent { user_id: self.agents[a] });
+            }
+            Op::Bot(c) if self.conversations.contains_key(&c) => {
+                self.message(c, Direction::Outbound, Author::Bot { name: "helper".to_owned() });
+            }
+            Op::Note(c, a) if self.conversations.contains_key(&c) => {
+                self.message(c, Direction::Note, Author::Agent { user_id: self.agents[a] });
+            }
+            Op::Assign(c, a) if self.conversations.contains_key(&c) => {
+                let to = a.map(|a| self.agents[a]);
+                let from = std::mem::replace(&mut self.conversations.get_mut(&c).unwrap().assignee, to);
+                let reason = AssignmentReason::Asked;
+                if from != to {
+                    self.emit(Some(c), None, Event::ConversationAssigned { from, to, reason });
+                }
+            }
+            Op::Resolve(c, a) if self.conversations.get(&c).is_some_and(|c| c.status != Status::Resolved) => {
+                self.status(c, Status::Resolved, StatusReason::Asked, Some(self.agents[a]));
+            }
+            Op::Snooze(c) if self.conversations.get(&c).is_some_and(|c| c.status == Status::Open) => {
+                self.status(c, Status::Snoozed, StatusReason::Asked, Some(self.agents[0]));
+            }
+            Op::Label(c) if self.conversations.contains_key(&c) => {
+                self.conversations.get_mut(&c).unwrap().labels.insert("vip".to_owned());
+                let added = vec!["vip".to_owned()];
+                self.emit(Some(c), None, Event::ConversationLabelsChanged { added, removed: Vec::new() });
+            }
+            _ => {}
+        }
+    }
+
+    fn ensure(&mut self, c: usize, initiated: Direction) {
+        if self.conversations.contains_key(&c) {
+            return;
+        }
+        let part = [u8::try_from(c).unwrap()];
+        let workspace = *self.workspace_id.as_bytes();
+        let conversation = Conversation {
+            id: ConversationId::derive(self.now, &[&workspace, &part]),
+            channel_id: self.channels[c % 2],
+            contact_id: ContactId::derive(self.now, &[&workspace, &part]),
+            contact_name: format!("Contact {c}"),
+            contact_address: format!("+1555000{c:04}"),
+            status: Status::Open,
+            snoozed_until: None,
+            assignee: None,
+            priority: Priority::Normal,
+            labels: BTreeSet::new(),
+            participants: BTreeSet::new(),
+            created_at: self.now,
+            opened_at: self.now,
+            resolved_at: None,
+            last_activity_at: self.now,
+            last_seq: 0,
+            last_message: None,
+            waiting_since: None,
+            first_reply_at: None,
+            reply_window_until: None,
+            inbound_count: 0,
+            reads: BTreeMap::new(),
+        };
+        self.conversations.insert(c, conversation);
+        self.emit(Some(c), None, Event::ConversationCreated { initiated });
+    }
+
+    fn status(&mut self, c: usize, to: Status, reason: StatusReason, by: Option<UserId>) {
+        let now = self.now;
+        let conversation = self.conversations.get_mut(&c).unwrap();
+        let from = std::mem::replace(&mut conversation.status, to);
+        conversation.resolved_at = (to == Status::Resolved).then_some(now);
+        if to == Status::Resolved {
+            conversation.waiting_since = None;
+        }
+        if from == Status::Resolved {
+            conversation.opened_at = now;
+        }
+        let snoozed_until = None;
+        self.emit(Some(c), by, Event::ConversationStatusChanged { from, to, reason, snoozed_until });
+    }
+
+    fn message(&mut self, c: usize, direction: Direction, author: Author) {
+        let (now, text) = (self.now, self.text.clone());
+        let conversation = self.conversations.get_mut(&c).unwrap();
+        conversation.last_seq += 1;
+        conversation.last_activity_at = now;
+        conversation.last_message = Some(LastMessage {
+            seq: conversation.last_seq,
+            direction,
+            author: author.clone(),
+            preview: text.clone(),
+            at: now,
+        });
+        match direction {
+            Direction::Inbound => {
+                conversation.inbound_count += 1;
+                conversation.waiting_since.get_or_insert(now);
+            }
+            Direction::Outbound if author.is_human_agent() => {
+                conversation.waiting_since = None;
+                if conversation.inbound_count > 0 {
+                    conversation.first_reply_at.get_or_insert(now);
+                }
+            }
+            Direction::Outbound | Direction::Note => {}
+        }
+        let seq = conversation.last_seq;
+        let id = MessageId::derive(now, &[conversation.id.as_bytes(), &seq.to_le_bytes()]);
+        let message = Message {
+            id,
+            conversation_id: conversation.id,
+            seq,
+            direction,
+            author,
+            body: Body::text(text),
+            created_at: now,
+            status: (direction == Direction::Outbound).then_some(DeliveryStatus::Queued),
+            error: None,
+            external_id: None,
+            client_key: None,
+            attempts: 0,
+            mentions: Vec::new(),
+        };
+        self.emit(Some(c), None, Event::MessageAdded { message: Box::new(message) });
+        if direction == Direction::Outbound {
+            let (from, to) = (DeliveryStatus::Queued, DeliveryStatus::Sent);
+            let event = Event::MessageStatusChanged { message_id: id, seq, from, to, error: None, external_id: None };
+            self.emit(Some(c), None, event);
+        }
+    }
+
+    fn emit(&mut self, c: Option<usize>, by: Option<UserId>, event: Event) {
+        let index = match self.events.last() {
+            Some(last) if last.source.offset == self.offset => last.source.index + 1,
+            _ => 0,
+        };
+        let source = Source { partition: 0, offset: self.offset, index };
+        let place = [self.offset.to_le_bytes(), u64::from(index).to_le_bytes()].concat();
+        self.events.push(EventRecord {
+            v: EVENT_VERSION,
+            id: EventId::derive(self.now, &[self.workspace_id.as_bytes(), &place]),
+            workspace_id: self.workspace_id,
+            at: self.now,
+            source,
+            command_id: CommandId::derive(self.now, &[&place]),
+            actor: by.map_or(Actor::System, |user_id| Actor::User { user_id }),
+            event,
+            conversation: c.map(|c| Box::new(self.conversations[&c].clone())),
+        });
+    }
+}

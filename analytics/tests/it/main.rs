@@ -1,0 +1,17 @@
+//! What the crate does, through its public doors.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails says so by panicking"
+)]
+
+mod bombs;
+mod events;
+mod fold;
+mod gate;
+mod hub;
+mod kpi;
+mod sql;
+mod store;
