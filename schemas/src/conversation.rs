@@ -148,22 +148,26 @@ pub struct Conversation {
 impl Conversation {
     /// How many messages of the contact this person has not seen.
     pub fn unread_for(&self, user_id: UserId) -> u64 {
-        self.inbound_count
-            .saturating_sub(self.reads.get(&user_id).copied().unwrap_or(0))
+        self.inbound_count.saturating_sub(self.reads.get(&user_id).copied().unwrap_or(0))
     }
 
     /// Whether somebody of this role may see the conversation: managers and above all of them; agents their own, the
     /// unassigned ones and those in which they were mentioned; analysts none.
     pub fn visible_to(&self, user_id: UserId, role: Role) -> bool {
-        role.sees_all_conversations()
-            || (role == Role::Agent
-                && (self.assignee.is_none_or(|assignee| assignee == user_id) || self.participants.contains(&user_id)))
+        visible(self.assignee, &self.participants, user_id, role)
     }
 
     /// Whether its next free text to the contact would still be within the reply window at `now`.
     pub fn reply_window_is_open(&self, window_hours: Option<u32>, now: Timestamp) -> bool {
         window_hours.is_none() || self.reply_window_until.is_some_and(|until| now < until)
     }
+}
+
+/// [`Conversation::visible_to`] for whoever has read only who handles the conversation and who was mentioned in it.
+pub fn visible(assignee: Option<UserId>, participants: &BTreeSet<UserId>, user_id: UserId, role: Role) -> bool {
+    role.sees_all_conversations()
+        || (role == Role::Agent
+            && (assignee.is_none_or(|assignee| assignee == user_id) || participants.contains(&user_id)))
 }
 
 #[cfg(test)]

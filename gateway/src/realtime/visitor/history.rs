@@ -1,0 +1,70 @@
+//! What a visitor sees of their conversation when they come.
+
+use schemas::conversation::Conversation;
+use schemas::message::Message;
+use schemas::socket::{VisitorMessage, VisitorPosition};
+use schemas::tables::{CONTACT_CONVERSATIONS, CONVERSATIONS, IDENTITIES, MESSAGES, Value, message_bucket};
+use schemas::{ContactId, ConversationId};
+use storage::tables::{Key, Scan, TablesError};
+
+use super::{Site, narrow};
+use crate::realtime::Inner;
+
+/// Messages that a visitor without a position gets.
+const LAST_MESSAGES: usize = 50;
+/// Messages that a visitor with a position gets at most; of a longer absence, the last ones.
+const MISSED_MESSAGES: usize = 200;
+/// Rows of one read: notes between messages are skipped.
+const PAGE: usize = 200;
+/// Buckets that are looked through.
+const MAX_BUCKETS: i64 = 4;
+/// Conversations of a contact that are looked through for one on this channel.
+const MAX_CONVERSATIONS: usize = 50;
+
+/// The visitor's latest conversation on the channel.
+pub(super) async fn latest(inner: &Inner, site: &Site, address: &str) -> Result<Option<Conversation>, TablesError> {
+    let workspace = || Value::from(site.channel.workspace_id);
+    let identity = Key::of([workspace(), Value::from(site.channel.id), Value::from(address)]);
+    let Some(row) = inner.tables.get(IDENTITIES, identity).await? else { return Ok(None) };
+    let Some(contact_id) = row.uuid("contact_id").map(ContactId::from_bytes) else { return Ok(None) };
+    let scan = Scan::of([workspace(), Value::from(contact_id)], MAX_CONVERSATIONS);
+    let rows = inner.tables.scan(CONTACT_CONVERSATIONS, scan).await?;
+    let found = rows.iter().find(|row| row.uuid("channel_id") == Some(*site.channel.id.as_bytes()));
+    let Some(Value::Uuid(bytes)) = found.and_then(|row| row.key.clustering.first()) else { return Ok(None) };
+    let key = Key::of([workspace(), Value::from(ConversationId::from_bytes(*bytes))]);
+    inner.tables.get(CONVERSATIONS, key).await?.map(|row| row.body(CONVERSATIONS)).transpose()
+}
+
+/// The messages of the conversation that the visitor's client does not have, oldest first.
+pub(super) async fn messages(
+    inner: &Inner,
+    conversation: &Conversation,
+    site: &Site,
+    after: Option<VisitorPosition>,
+) -> Result<Vec<VisitorMessage>, TablesError> {
+    let after = after.filter(|position| position.conversation_id == conversation.id).map(|position| position.seq);
+    let wanted = if after.is_some() { MISSED_MESSAGES } else { LAST_MESSAGES };
+    let after = after.unwrap_or(0);
+    let newest = message_bucket(conversation.last_seq);
+    let mut found = Vec::new();
+    'buckets: for bucket in (0..=newest).rev().take(usize::try_from(MAX_BUCKETS).unwrap_or(1)) {
+        let partition = [Value::from(site.channel.workspace_id), Value::from(conversation.id), Value::Int(bucket)];
+        let mut scan = Scan::of(partition, PAGE).backwards();
+        loop {
+            let rows = inner.tables.scan(MESSAGES, scan.clone()).await?;
+            for row in &rows {
+                let message: Message = row.body(MESSAGES)?;
+                if message.seq <= after || found.len() >= wanted {
+                    break 'buckets;
+                }
+                found.extend(narrow(message, &conversation.contact_address));
+            }
+            match rows.last() {
+                Some(last) if rows.len() == PAGE => scan = scan.after(last.key.clustering.clone()),
+                _ => break,
+            }
+        }
+    }
+    found.reverse();
+    Ok(found)
+}
