@@ -71,17 +71,14 @@ impl Cell {
 
     fn value(&self, table: &Table, column: &Column) -> Result<Value, TablesError> {
         if self.tag != tag_of(column.kind) {
-            return Err(corrupt(
-                table,
-                format!("the column {} is not a {}", column.name, type_name(column.kind)),
-            ));
+            return Err(corrupt(table, format!("the column {} is not a {}", column.name, type_name(column.kind))));
         }
         let fixed = || corrupt(table, format!("the column {} has a wrong length", column.name));
         Ok(match column.kind {
             ColumnType::Uuid => Value::Uuid(self.bytes.as_slice().try_into().map_err(|_length| fixed())?),
-            ColumnType::Int => Value::Int(i64::from_le_bytes(
-                self.bytes.as_slice().try_into().map_err(|_length| fixed())?,
-            )),
+            ColumnType::Int => {
+                Value::Int(i64::from_le_bytes(self.bytes.as_slice().try_into().map_err(|_length| fixed())?))
+            }
             ColumnType::Timestamp => Value::Timestamp(Timestamp::from_unix_micros(i64::from_le_bytes(
                 self.bytes.as_slice().try_into().map_err(|_length| fixed())?,
             ))),
@@ -195,9 +192,7 @@ pub fn encode_row(key: &[u8], cells: &[Cell]) -> Vec<u8> {
 /// [`TablesError::Corrupt`] if the checksum is wrong or the bytes are no row.
 pub fn decode_cells(table: &Table, key: &[u8], row: &[u8]) -> Result<Vec<Cell>, TablesError> {
     let broken = |what: &str| corrupt(table, format!("the row under the key {} {what}", hex(key)));
-    let (checksum, payload) = row
-        .split_first_chunk::<CHECKSUM_BYTES>()
-        .ok_or_else(|| broken("is cut short"))?;
+    let (checksum, payload) = row.split_first_chunk::<CHECKSUM_BYTES>().ok_or_else(|| broken("is cut short"))?;
     if u32::from_le_bytes(*checksum) != checksum_of(key, payload) {
         return Err(broken("has a wrong checksum"));
     }
@@ -209,11 +204,7 @@ pub fn decode_cells(table: &Table, key: &[u8], row: &[u8]) -> Result<Vec<Cell>, 
     while let Some((&[column, tag], after)) = rest.split_first_chunk::<2>() {
         let (length, after) = take_length(after).ok_or_else(|| broken("has no length"))?;
         let (bytes, after) = after.split_at_checked(length).ok_or_else(|| broken("is cut short"))?;
-        cells.push(Cell {
-            column,
-            tag,
-            bytes: bytes.to_vec(),
-        });
+        cells.push(Cell { column, tag, bytes: bytes.to_vec() });
         rest = after;
     }
     if !rest.is_empty() {
@@ -368,11 +359,7 @@ fn check_key_length(table: &Table, bytes: &[u8]) -> Result<(), TablesError> {
         return Ok(());
     }
     Err(TablesError::Invalid {
-        reason: format!(
-            "a key of the table {} has {} bytes, the limit is {MAX_KEY_BYTES}",
-            table.name,
-            bytes.len()
-        ),
+        reason: format!("a key of the table {} has {} bytes, the limit is {MAX_KEY_BYTES}", table.name, bytes.len()),
     })
 }
 
@@ -415,10 +402,7 @@ const fn tag_of(kind: ColumnType) -> u8 {
 }
 
 fn corrupt(table: &Table, reason: String) -> TablesError {
-    TablesError::Corrupt {
-        table: table.name,
-        reason,
-    }
+    TablesError::Corrupt { table: table.name, reason }
 }
 
 /// The first 64 bytes, for messages.
@@ -451,31 +435,21 @@ mod tests {
 
     #[test]
     fn cells_of_later_columns_are_passed_over_and_kept() {
-        let later = Cell {
-            column: 200,
-            tag: 99,
-            bytes: vec![1, 2, 3],
-        };
+        let later = Cell { column: 200, tag: 99, bytes: vec![1, 2, 3] };
         let version = Cell::new(0, Value::Int(7)).unwrap();
         let row = encode_row(b"key", &[version, later.clone()]);
         let key = Key::of([Value::Uuid([0; 16])]);
         let read = decode_row(SESSIONS, key, b"key", &row).unwrap();
         assert_eq!(read.columns, [("version", Value::Int(7))]);
         let body = Cell::new(1, Value::Blob(vec![9])).unwrap();
-        let merged = merge_cells(
-            decode_cells(SESSIONS, b"key", &row).unwrap(),
-            std::slice::from_ref(&body),
-        );
+        let merged = merge_cells(decode_cells(SESSIONS, b"key", &row).unwrap(), std::slice::from_ref(&body));
         assert_eq!(merged[1..], [body, later]);
     }
 
     #[test]
     fn a_row_under_another_key_is_found_out() {
         let row = encode_row(b"key", &[]);
-        assert!(matches!(
-            decode_cells(SESSIONS, b"other", &row),
-            Err(TablesError::Corrupt { table: "sessions", .. })
-        ));
+        assert!(matches!(decode_cells(SESSIONS, b"other", &row), Err(TablesError::Corrupt { table: "sessions", .. })));
     }
 
     #[test]

@@ -102,9 +102,7 @@ impl State {
     fn check_writable(&self) -> Result<(), TablesError> {
         self.check_readable()?;
         if self.disk_full {
-            return Err(TablesError::DiskFull {
-                path: "memory".to_owned(),
-            });
+            return Err(TablesError::DiskFull { path: "memory".to_owned() });
         }
         Ok(())
     }
@@ -155,21 +153,15 @@ impl Rows {
 }
 
 fn row(table: &Table, key: Key, columns: &Columns) -> Row {
-    let columns = columns
-        .iter()
-        .filter_map(|(number, value)| Some((table.columns.get(*number)?.name, value.clone())))
-        .collect();
+    let columns =
+        columns.iter().filter_map(|(number, value)| Some((table.columns.get(*number)?.name, value.clone()))).collect();
     Row { key, columns }
 }
 
 fn change(table: &Table, row: Row) -> Result<Change, TablesError> {
     codec::encode_key(table, &row.key)?;
     let (key, columns) = validation::check_row(table, row)?;
-    Ok(Change {
-        table: validation::table_number(table)?,
-        key,
-        columns: Some(columns),
-    })
+    Ok(Change { table: validation::table_number(table)?, key, columns: Some(columns) })
 }
 
 /// Where a clustering key stands to a bound that may name only its first columns, in the order of the table.
@@ -213,24 +205,17 @@ impl Tables for MemoryTables {
         codec::encode_scan(table, &scan)?;
         let state = self.lock();
         state.check_readable()?;
-        let Some(partition) = state
-            .rows
-            .0
-            .get(&validation::table_number(table)?)
-            .and_then(|partitions| partitions.get(&scan.partition))
+        let Some(partition) =
+            state.rows.0.get(&validation::table_number(table)?).and_then(|partitions| partitions.get(&scan.partition))
         else {
             return Ok(Vec::new());
         };
-        let rows = partition
-            .iter()
-            .filter(|(clustering, _)| is_within(table, &scan, clustering))
-            .map(|(clustering, columns)| {
-                let key = Key {
-                    partition: scan.partition.clone(),
-                    clustering: clustering.clone(),
-                };
+        let rows = partition.iter().filter(|(clustering, _)| is_within(table, &scan, clustering)).map(
+            |(clustering, columns)| {
+                let key = Key { partition: scan.partition.clone(), clustering: clustering.clone() };
                 (key, columns)
-            });
+            },
+        );
         let make = |(key, columns)| row(table, key, columns);
         Ok(if scan.backwards == (table.order == Order::Descending) {
             rows.take(scan.limit).map(make).collect()
@@ -247,11 +232,7 @@ impl Tables for MemoryTables {
                 Mutation::Put(table, row) => change(table, row),
                 Mutation::Delete(table, key) => {
                     codec::encode_key(table, &key)?;
-                    Ok(Change {
-                        table: validation::table_number(table)?,
-                        key,
-                        columns: None,
-                    })
+                    Ok(Change { table: validation::table_number(table)?, key, columns: None })
                 }
             })
             .collect::<Result<Vec<_>, _>>()?;
@@ -283,10 +264,7 @@ impl Tables for MemoryTables {
         let change = change(table, row)?;
         let mut state = self.lock();
         state.check_writable()?;
-        let found = state
-            .rows
-            .columns(change.table, &change.key)
-            .and_then(|columns| columns.get(&number));
+        let found = state.rows.columns(change.table, &change.key).and_then(|columns| columns.get(&number));
         if found != expected.as_ref() {
             return Ok(false);
         }
@@ -319,16 +297,10 @@ impl Dump for MemoryTables {
             }
             for (clustering, columns) in clusters {
                 let is_after = after.as_ref().is_none_or(|key| {
-                    partition
-                        .cmp(&key.partition)
-                        .then_with(|| compare(table, clustering, &key.clustering))
-                        .is_gt()
+                    partition.cmp(&key.partition).then_with(|| compare(table, clustering, &key.clustering)).is_gt()
                 });
                 if is_after && rows.len() < limit {
-                    let key = Key {
-                        partition: partition.clone(),
-                        clustering: clustering.clone(),
-                    };
+                    let key = Key { partition: partition.clone(), clustering: clustering.clone() };
                     rows.push(row(table, key, columns));
                 }
             }

@@ -35,10 +35,7 @@ pub struct Key {
 impl Key {
     /// The key of a table whose partitions are single rows.
     pub fn of(partition: impl IntoIterator<Item = Value>) -> Self {
-        Self {
-            partition: partition.into_iter().collect(),
-            clustering: Vec::new(),
-        }
+        Self { partition: partition.into_iter().collect(), clustering: Vec::new() }
     }
 
     /// The same partition with a place in it.
@@ -61,10 +58,7 @@ pub struct Row {
 impl Row {
     /// A row of nothing but its key.
     pub const fn new(key: Key) -> Self {
-        Self {
-            key,
-            columns: Vec::new(),
-        }
+        Self { key, columns: Vec::new() }
     }
 
     /// The same row with a column set.
@@ -87,10 +81,7 @@ impl Row {
 
     /// The value of a column, if it is set.
     pub fn get(&self, column: &str) -> Option<&Value> {
-        self.columns
-            .iter()
-            .find(|(name, _)| *name == column)
-            .map(|(_, value)| value)
+        self.columns.iter().find(|(name, _)| *name == column).map(|(_, value)| value)
     }
 
     /// The value of an integer column, if it is set and one.
@@ -115,10 +106,7 @@ impl Row {
     /// [`TablesError::Corrupt`] if the body is missing or is not that entity.
     pub fn body<T: DeserializeOwned>(&self, table: &Table) -> Result<T, TablesError> {
         let Some(Value::Blob(json)) = self.get("body") else {
-            return Err(TablesError::Corrupt {
-                table: table.name,
-                reason: format!("row {:?} has no body", self.key),
-            });
+            return Err(TablesError::Corrupt { table: table.name, reason: format!("row {:?} has no body", self.key) });
         };
         serde_json::from_slice(json).map_err(|error| TablesError::Corrupt {
             table: table.name,

@@ -86,10 +86,7 @@ pub fn check_row(table: &Table, row: Row) -> Result<(Key, Vec<(usize, Value)>), 
     }
     if size_bytes > MAX_ROW_BYTES {
         return Err(TablesError::Invalid {
-            reason: format!(
-                "a row for the table {} has {size_bytes} bytes, the limit is {MAX_ROW_BYTES}",
-                table.name
-            ),
+            reason: format!("a row for the table {} has {size_bytes} bytes, the limit is {MAX_ROW_BYTES}", table.name),
         });
     }
     Ok((row.key, columns))
@@ -129,18 +126,13 @@ pub const fn type_name(kind: ColumnType) -> &'static str {
 }
 
 fn find_column<'a>(table: &'a Table, name: &str) -> Result<(usize, &'a Column), TablesError> {
-    table
-        .columns
-        .iter()
-        .enumerate()
-        .find(|(_, column)| column.name == name)
-        .ok_or_else(|| TablesError::Invalid {
-            reason: format!(
-                "the table {} has no column {name} outside its key; it has: {}",
-                table.name,
-                names(table.columns)
-            ),
-        })
+    table.columns.iter().enumerate().find(|(_, column)| column.name == name).ok_or_else(|| TablesError::Invalid {
+        reason: format!(
+            "the table {} has no column {name} outside its key; it has: {}",
+            table.name,
+            names(table.columns)
+        ),
+    })
 }
 
 fn check_count(table: &Table, part: &str, columns: &[Column], given: usize) -> Result<(), TablesError> {
@@ -158,10 +150,7 @@ fn check_count(table: &Table, part: &str, columns: &[Column], given: usize) -> R
 }
 
 fn check_types(table: &Table, columns: &[Column], values: &[Value]) -> Result<(), TablesError> {
-    columns
-        .iter()
-        .zip(values)
-        .try_for_each(|(column, value)| check_type(table, column, value))
+    columns.iter().zip(values).try_for_each(|(column, value)| check_type(table, column, value))
 }
 
 fn check_type(table: &Table, column: &Column, value: &Value) -> Result<(), TablesError> {

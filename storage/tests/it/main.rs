@@ -17,4 +17,6 @@ mod log_recovery;
 mod log_support;
 mod tables_codec;
 mod tables_contract;
+mod tables_crash;
+mod tables_guards;
 mod tables_model;

@@ -33,17 +33,15 @@ fn int() -> impl Strategy<Value = i64> {
 
 fn value(kind: ColumnType) -> BoxedStrategy<Value> {
     match kind {
-        ColumnType::Uuid => prop_oneof![any::<[u8; 16]>(), (0..3_u8).prop_map(|n| [n; 16])]
-            .prop_map(Value::Uuid)
-            .boxed(),
+        ColumnType::Uuid => {
+            prop_oneof![any::<[u8; 16]>(), (0..3_u8).prop_map(|n| [n; 16])].prop_map(Value::Uuid).boxed()
+        }
         ColumnType::Text => text().prop_map(Value::Text).boxed(),
         ColumnType::Int => int().prop_map(Value::Int).boxed(),
-        ColumnType::Timestamp => int()
-            .prop_map(|micros| Value::Timestamp(Timestamp::from_unix_micros(micros)))
-            .boxed(),
-        ColumnType::Blob => prop::collection::vec(prop_oneof![Just(0), Just(255), any::<u8>()], 0..6)
-            .prop_map(Value::Blob)
-            .boxed(),
+        ColumnType::Timestamp => int().prop_map(|micros| Value::Timestamp(Timestamp::from_unix_micros(micros))).boxed(),
+        ColumnType::Blob => {
+            prop::collection::vec(prop_oneof![Just(0), Just(255), any::<u8>()], 0..6).prop_map(Value::Blob).boxed()
+        }
     }
 }
 

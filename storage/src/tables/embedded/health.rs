@@ -33,13 +33,9 @@ impl Fatal {
     /// Returns once the store has failed for good, with the error that every write ends with from then on.
     pub(super) async fn failed(&mut self) -> TablesError {
         match self.0.wait_for(Option::is_some).await {
-            Ok(reason) => TablesError::Unavailable {
-                reason: reason.clone().unwrap_or_default(),
-            },
+            Ok(reason) => TablesError::Unavailable { reason: reason.clone().unwrap_or_default() },
             // The tables were dropped while this was awaited.
-            Err(error) => TablesError::Unavailable {
-                reason: error.to_string(),
-            },
+            Err(error) => TablesError::Unavailable { reason: error.to_string() },
         }
     }
 }
@@ -96,19 +92,13 @@ impl Health {
             // A folder that is not there yet, or a file system that does not tell, is found out by the write itself.
             if let Ok(volume) = rustix::fs::statvfs(&self.options.dir) {
                 let free_bytes = volume.f_bavail.saturating_mul(volume.f_frsize);
-                #[expect(
-                    clippy::cast_precision_loss,
-                    reason = "a gauge is a float; no volume has 2^53 bytes free"
-                )]
+                #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; no volume has 2^53 bytes free")]
                 metrics::gauge!("saler_tables_free_bytes").set(free_bytes as f64);
-                self.is_full
-                    .store(free_bytes < self.options.minimum_free_bytes, Ordering::Relaxed);
+                self.is_full.store(free_bytes < self.options.minimum_free_bytes, Ordering::Relaxed);
             }
         }
         if self.is_full.load(Ordering::Relaxed) {
-            return Err(TablesError::DiskFull {
-                path: self.options.dir.display().to_string(),
-            });
+            return Err(TablesError::DiskFull { path: self.options.dir.display().to_string() });
         }
         Ok(())
     }
@@ -125,8 +115,8 @@ impl Health {
         }
     }
 
-    /// From now on every write fails with this reason.
-    pub(super) fn fail(&self, reason: &str) {
+    /// From now on every write fails with this reason, or with the one given before. Returns it, with what to do.
+    pub(super) fn fail(&self, reason: &str) -> String {
         self.fatal.send_if_modified(|fatal| {
             if fatal.is_some() {
                 return false;
@@ -135,6 +125,7 @@ impl Health {
             *fatal = Some(format!("{reason}; restart to recover, nothing acknowledged is lost"));
             true
         });
+        self.fatal.borrow().clone().unwrap_or_default()
     }
 
     /// Called by those who wait long: reports a stall once, and finds out whether the store has failed meanwhile, since a
@@ -152,15 +143,13 @@ impl Health {
             return;
         }
         let (health, store) = (Arc::clone(self), Arc::clone(store));
-        let probe = std::thread::Builder::new()
-            .name("tables-probe".to_owned())
-            .spawn(move || {
-                // Writes nothing, but says whether the store has failed. May block as long as the disk does.
-                if let Err(error) = store.database.persist(fjall::PersistMode::Buffer) {
-                    health.fail(&format!("the store failed in its background work ({error})"));
-                }
-                health.is_probing.store(false, Ordering::Release);
-            });
+        let probe = std::thread::Builder::new().name("tables-probe".to_owned()).spawn(move || {
+            // Writes nothing, but says whether the store has failed. May block as long as the disk does.
+            if let Err(error) = store.database.persist(fjall::PersistMode::Buffer) {
+                health.fail(&format!("the store failed in its background work ({error})"));
+            }
+            health.is_probing.store(false, Ordering::Release);
+        });
         if probe.is_err() {
             self.is_probing.store(false, Ordering::Release);
         }
@@ -176,9 +165,7 @@ impl Health {
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.base.elapsed().as_micros())
-            .unwrap_or(u64::MAX)
-            .saturating_add(1)
+        u64::try_from(self.base.elapsed().as_micros()).unwrap_or(u64::MAX).saturating_add(1)
     }
 }
 

@@ -31,6 +31,8 @@ const START: u8 = 1;
 const ITEM: u8 = 2;
 const END: u8 = 3;
 const TRAILER: [u8; 4] = *b"FJL\x03";
+/// Everything of an item before its key.
+const ITEM_HEADER_BYTES: usize = 21;
 const BUFFER_BYTES: usize = 256 << 10;
 
 /// What a journal holds.
@@ -87,9 +89,7 @@ fn journals(store: &Path) -> io::Result<Vec<PathBuf>> {
     let mut journals = Vec::new();
     for entry in entries {
         let path = entry?.path();
-        let number = path
-            .file_name()
-            .and_then(|name| name.to_str()?.strip_suffix(".jnl")?.parse::<u64>().ok());
+        let number = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".jnl")?.parse::<u64>().ok());
         journals.extend(number.map(|number| (number, path)));
     }
     journals.sort();
@@ -181,21 +181,12 @@ impl Reader {
 
     /// Reads an item, and returns the number of the batch if this is the row that holds it.
     fn item(&mut self, checksum: &mut Xxh3) -> Result<Option<u64>, Fault> {
-        let [tag] = self.array()?;
-        if tag != ITEM {
+        let header: [u8; ITEM_HEADER_BYTES] = self.array()?;
+        let [ITEM, .., k0, k1, _, _, _, _, s0, s1, s2, s3] = header else {
             return Err(Fault::Damage("a batch has too few items"));
-        }
-        let kind: [u8; 10] = self.array()?;
-        let key_length: [u8; 2] = self.array()?;
-        let value_length: [u8; 4] = self.array()?;
-        let stored_length: [u8; 4] = self.array()?;
-        checksum.update(&[tag]);
-        checksum.update(&kind);
-        checksum.update(&key_length);
-        checksum.update(&value_length);
-        checksum.update(&stored_length);
-        let key_length = usize::from(u16::from_le_bytes(key_length));
-        let length = u64::try_from(key_length).unwrap_or(u64::MAX) + u64::from(u32::from_le_bytes(stored_length));
+        };
+        let key_length = usize::from(u16::from_le_bytes([k0, k1]));
+        let length = u64::from(u16::from_le_bytes([k0, k1])) + u64::from(u32::from_le_bytes([s0, s1, s2, s3]));
         if length > self.length.saturating_sub(self.position) {
             return Err(Fault::Damage("an item is longer than its journal"));
         }
@@ -205,6 +196,7 @@ impl Reader {
         if u64::try_from(read).unwrap_or_default() != length {
             return Err(Fault::Damage("it ends within a batch"));
         }
+        checksum.update(&header);
         checksum.update(&self.buffer);
         let number = self
             .buffer
@@ -273,12 +265,7 @@ mod tests {
         // Zeros at the end are the part of the file that is not used yet.
         let length = std::fs::metadata(&path).unwrap().len();
         assert_eq!(whole.end, length);
-        OpenOptions::new()
-            .write(true)
-            .open(&path)
-            .unwrap()
-            .set_len(length + 100_000)
-            .unwrap();
+        OpenOptions::new().write(true).open(&path).unwrap().set_len(length + 100_000).unwrap();
         assert_eq!(read(&path).unwrap(), whole);
         check(dir.path(), 5, "").unwrap();
     }

@@ -48,28 +48,16 @@ impl Mark {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
             Err(error) => return Err(error),
         };
-        Ok(read_slots(&file)
-            .into_iter()
-            .flatten()
-            .max()
-            .map_or(Found::Damaged, Found::Number))
+        Ok(read_slots(&file).into_iter().flatten().max().map_or(Found::Damaged, Found::Number))
     }
 
     /// Opens the file, or makes it, and writes a number into it.
     pub(super) fn open(dir: &Path, number: u64) -> io::Result<Self> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(dir.join(FILE))?;
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(dir.join(FILE))?;
         file.set_len(2 * SECTOR_BYTES)?;
         let [first, second] = read_slots(&file);
-        let mut mark = Self {
-            file,
-            number: first.max(second).unwrap_or_default(),
-            next_slot: u64::from(first > second),
-        };
+        let mut mark =
+            Self { file, number: first.max(second).unwrap_or_default(), next_slot: u64::from(first > second) };
         mark.write(number)?;
         mark.file.sync_all()?;
         File::open(dir)?.sync_all()?;
@@ -81,8 +69,7 @@ impl Mark {
         if number <= self.number {
             return Ok(());
         }
-        self.file
-            .write_all_at(&encode_slot(number), self.next_slot * SECTOR_BYTES)?;
+        self.file.write_all_at(&encode_slot(number), self.next_slot * SECTOR_BYTES)?;
         self.file.sync_data()?;
         self.number = number;
         self.next_slot = 1 - self.next_slot;

@@ -75,7 +75,7 @@ pub struct EmbeddedTablesOptions {
     /// Blocks of files kept in memory, in bytes. Default 32 MiB.
     pub cache_bytes: u64,
     /// Rows kept in memory before they are written to a file, in bytes as fjall counts them. Up to four times as much is
-    /// held while the disk is behind. Fixed when the folder is made. Default 16 MiB.
+    /// held while the disk is behind. Fixed when the folder is made. Default 8 MiB.
     pub write_buffer_bytes: u64,
     /// Below this many free bytes on the volume, writes are refused. Must leave room for what the background work still
     /// writes: the write buffers and one merge of files. Default 256 MiB.
@@ -90,7 +90,7 @@ impl EmbeddedTablesOptions {
         Self {
             dir: dir.into(),
             cache_bytes: 32 << 20,
-            write_buffer_bytes: 16 << 20,
+            write_buffer_bytes: 8 << 20,
             minimum_free_bytes: 256 << 20,
             write_stall_limit: Duration::from_secs(10),
         }
@@ -157,17 +157,10 @@ impl EmbeddedTables {
 
     async fn submit(&self, work: Work, sync: Sync) -> Result<Outcome, TablesError> {
         self.health.check()?;
-        let closed = || TablesError::Unavailable {
-            reason: "the tables are closed".to_owned(),
-        };
+        let closed = || TablesError::Unavailable { reason: "the tables are closed".to_owned() };
         let requests = self.requests.as_ref().ok_or_else(closed)?;
         let (reply, answer) = oneshot::channel();
-        let request = Request {
-            work,
-            sync,
-            since: Instant::now(),
-            reply,
-        };
+        let request = Request { work, sync, since: Instant::now(), reply };
         let answered = async {
             requests.send(request).await.map_err(|_closed| closed())?;
             answer.await.map_err(|_closed| closed())?
@@ -189,10 +182,7 @@ impl EmbeddedTables {
         work: impl FnOnce(&Store) -> Result<T, TablesError> + Send + 'static,
     ) -> Result<T, TablesError> {
         let unavailable = |reason: String| TablesError::Unavailable { reason };
-        let permit = Arc::clone(&self.readers)
-            .acquire_owned()
-            .await
-            .map_err(|error| unavailable(error.to_string()))?;
+        let permit = Arc::clone(&self.readers).acquire_owned().await.map_err(|error| unavailable(error.to_string()))?;
         let store = Arc::clone(&self.store);
         tokio::task::spawn_blocking(move || {
             let result = work(&store);
@@ -207,10 +197,7 @@ impl EmbeddedTables {
 impl Drop for EmbeddedTables {
     fn drop(&mut self) {
         self.requests = None;
-        let ended = self
-            .writer_ended
-            .get_mut()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let ended = self.writer_ended.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
         if ended.recv_timeout(self.health.stall_limit()).is_err() {
             tracing::error!(dir = %self.health.options().dir.display(), "the tables' writer did not end; what was not durable may be lost");
         }
@@ -220,10 +207,7 @@ impl Drop for EmbeddedTables {
 fn put(table: &'static Table, row: Row) -> Result<(ChangeAt, Vec<Cell>), TablesError> {
     let (key, columns) = validation::check_row(table, row)?;
     let key_bytes = codec::encode_key(table, &key)?;
-    let cells = columns
-        .into_iter()
-        .map(|(number, value)| Cell::new(number, value))
-        .collect::<Result<Vec<_>, _>>()?;
+    let cells = columns.into_iter().map(|(number, value)| Cell::new(number, value)).collect::<Result<Vec<_>, _>>()?;
     let change = if cells.len() == table.columns.len() {
         Change::Replace(codec::encode_row(&key_bytes, &cells))
     } else {
@@ -262,8 +246,7 @@ impl Tables for EmbeddedTables {
         if first >= last || scan.limit == 0 {
             return Ok(Vec::new());
         }
-        self.read(move |store| rows_between(store, table, (first, last), scan.limit, scan.backwards))
-            .await
+        self.read(move |store| rows_between(store, table, (first, last), scan.limit, scan.backwards)).await
     }
 
     async fn write(&self, batch: Batch, sync: Sync) -> Result<(), TablesError> {
@@ -304,11 +287,8 @@ impl Tables for EmbeddedTables {
         let number = validation::check_column(table, column, expected.as_ref())?;
         let expected = expected.map(|value| Cell::new(number, value)).transpose()?;
         let (change, cells) = put(table, row)?;
-        let work = Work::UpdateIf {
-            change: Change::Merge(cells).at(change.table, change.key),
-            column: number,
-            expected,
-        };
+        let work =
+            Work::UpdateIf { change: Change::Merge(cells).at(change.table, change.key), column: number, expected };
         Ok(matches!(self.submit(work, Sync::Now).await?, Outcome::Done))
     }
 
@@ -330,8 +310,7 @@ impl Dump for EmbeddedTables {
             // The smallest key after this one.
             first.push(0);
         }
-        self.read(move |store| rows_between(store, table, (first, last), limit, false))
-            .await
+        self.read(move |store| rows_between(store, table, (first, last), limit, false)).await
     }
 }
 
@@ -344,14 +323,8 @@ fn rows_between(
 ) -> Result<Vec<Row>, TablesError> {
     let range = store.database.snapshot().range(&store.rows, first..last);
     let decode = |guard: fjall::Guard| {
-        let (key, row) = guard
-            .into_inner()
-            .map_err(|error| opening::read_error(table.name, &error))?;
+        let (key, row) = guard.into_inner().map_err(|error| opening::read_error(table.name, &error))?;
         codec::decode_row(table, codec::decode_key(table, &key)?, &key, &row)
     };
-    if backwards {
-        range.rev().take(limit).map(decode).collect()
-    } else {
-        range.take(limit).map(decode).collect()
-    }
+    if backwards { range.rev().take(limit).map(decode).collect() } else { range.take(limit).map(decode).collect() }
 }

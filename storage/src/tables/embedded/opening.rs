@@ -93,9 +93,7 @@ pub(super) fn read_error(table: &'static str, error: &fjall::Error) -> TablesErr
             reason: format!("a file of the store cannot be read ({error}); restore the folder from a backup"),
         };
     }
-    TablesError::Unavailable {
-        reason: format!("the store cannot read ({error})"),
-    }
+    TablesError::Unavailable { reason: format!("the store cannot read ({error})") }
 }
 
 enum Attempt {
@@ -164,11 +162,7 @@ fn attempt_to_open(options: &EmbeddedTablesOptions, lock: Arc<File>, marked: u64
             ),
         });
     }
-    let store = Store {
-        rows,
-        database,
-        _lock: lock,
-    };
+    let store = Store { rows, database, _lock: lock };
     // A write would wait inside fjall, where it cannot be given up; so wait here, where it can.
     let began = Instant::now();
     while store.rows.sealed_memtable_count() >= HALTING_BUFFERS || store.rows.l0_table_count() >= HALTING_FILES {
@@ -186,9 +180,7 @@ fn attempt_to_open(options: &EmbeddedTablesOptions, lock: Arc<File>, marked: u64
 
 fn batch_number(rows: &Keyspace) -> fjall::Result<u64> {
     let row = rows.get(BATCH_NUMBER_KEY)?;
-    Ok(row
-        .and_then(|row| row.as_ref().try_into().ok().map(u64::from_be_bytes))
-        .unwrap_or_default())
+    Ok(row.and_then(|row| row.as_ref().try_into().ok().map(u64::from_be_bytes)).unwrap_or_default())
 }
 
 fn lock(dir: &Path) -> Result<File, TablesError> {
@@ -227,13 +219,9 @@ fn advice(dir: &Path) -> String {
 
 fn io_error(path: &Path, action: &str, error: &std::io::Error) -> TablesError {
     if error.kind() == std::io::ErrorKind::StorageFull {
-        return TablesError::DiskFull {
-            path: path.display().to_string(),
-        };
+        return TablesError::DiskFull { path: path.display().to_string() };
     }
-    TablesError::Unavailable {
-        reason: format!("cannot {action} {}: {error}", path.display()),
-    }
+    TablesError::Unavailable { reason: format!("cannot {action} {}: {error}", path.display()) }
 }
 
 fn open_error(dir: &Path, error: &fjall::Error) -> TablesError {
@@ -241,14 +229,11 @@ fn open_error(dir: &Path, error: &fjall::Error) -> TablesError {
         fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => io_error(dir, "open", error),
         error if is_damage(error) => TablesError::Corrupt {
             table: ALL_TABLES,
-            reason: format!(
-                "the store cannot be read ({error}); restore {} from a backup",
-                dir.display()
-            ),
+            reason: format!("the store cannot be read ({error}); restore {} from a backup", dir.display()),
         },
-        error => TablesError::Unavailable {
-            reason: format!("the store in {} cannot be opened ({error})", dir.display()),
-        },
+        error => {
+            TablesError::Unavailable { reason: format!("the store in {} cannot be opened ({error})", dir.display()) }
+        }
     }
 }
 

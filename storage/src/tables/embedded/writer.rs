@@ -1,8 +1,9 @@
 //! The one thread that writes.
 //!
 //! It takes what waits in the queue as one group: evaluates the requests in order over what the group has changed so far,
-//! commits all changes together with the group's number, answers those who need no fsync, makes one fsync, moves the mark,
-//! and answers the others.
+//! commits all changes together with the group's number, answers those who need no fsync, makes one fsync, answers the
+//! others, and moves the mark. (The mark guards against damage, which a fresh batch is not likely to suffer in the
+//! moment before the mark has moved; nobody need wait for a second fsync.)
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -67,11 +68,7 @@ pub(super) struct ChangeAt {
 
 impl Change {
     pub(super) const fn at(self, table: &'static Table, key: Vec<u8>) -> ChangeAt {
-        ChangeAt {
-            table,
-            key,
-            change: self,
-        }
+        ChangeAt { table, key, change: self }
     }
 }
 
@@ -127,12 +124,7 @@ impl Answer {
 
 impl Writer {
     pub(super) const fn new(store: Arc<Store>, health: Arc<Health>, mark: Mark, number: u64) -> Self {
-        Self {
-            store,
-            health,
-            mark,
-            number,
-        }
+        Self { store, health, mark, number }
     }
 
     /// Works until the queue is closed and empty, then makes everything durable.
@@ -149,8 +141,8 @@ impl Writer {
             self.write_group(group);
             self.health.write_ended();
         }
-        if let Err(error) = self.make_durable() {
-            tracing::error!(error = %error, "the tables could not be made durable while closing");
+        if let Err(error) = self.sync_journal().and_then(|()| self.move_mark()) {
+            tracing::error!(error, "the tables could not be made durable while closing");
         }
     }
 
@@ -158,19 +150,11 @@ impl Writer {
         let mut changes = Overlay::new();
         let mut answers = Vec::with_capacity(group.len());
         for request in group {
-            let evaluated = self
-                .health
-                .check_space()
-                .and_then(|()| self.evaluate(request.work, &changes));
+            let evaluated = self.health.check_space().and_then(|()| self.evaluate(request.work, &changes));
             match evaluated {
                 Ok((more, outcome)) => {
                     changes.extend(more);
-                    answers.push(Answer {
-                        sync: request.sync,
-                        since: request.since,
-                        reply: request.reply,
-                        outcome,
-                    });
+                    answers.push(Answer { sync: request.sync, since: request.since, reply: request.reply, outcome });
                 }
                 Err(error) => {
                     metrics::counter!("saler_tables_refused_writes_total").increment(1);
@@ -189,21 +173,22 @@ impl Writer {
         if now.is_empty() {
             return;
         }
-        if let Err(reason) = self.make_durable() {
+        if let Err(reason) = self.sync_journal() {
             self.fail_all(now, &reason);
             return;
         }
         for answer in now {
             answer.send(Ok(()));
         }
+        if let Err(reason) = self.move_mark() {
+            self.health.fail(&reason);
+        }
     }
 
     fn fail_all(&self, answers: Vec<Answer>, reason: &str) {
-        self.health.fail(reason);
+        let reason = self.health.fail(reason);
         for answer in answers {
-            answer.send(Err(TablesError::Unavailable {
-                reason: reason.to_owned(),
-            }));
+            answer.send(Err(TablesError::Unavailable { reason: reason.clone() }));
         }
     }
 
@@ -223,11 +208,7 @@ impl Writer {
                 }
                 self.apply(change, before, &mut changes)?;
             }
-            Work::UpdateIf {
-                change,
-                column,
-                expected,
-            } => {
+            Work::UpdateIf { change, column, expected } => {
                 let found = match self.current(change.table, &change.key, before, &changes)? {
                     Some(row) => codec::decode_cells(change.table, &change.key, &row)?
                         .into_iter()
@@ -269,11 +250,7 @@ impl Writer {
         if let Some(row) = changes.get(key).or_else(|| before.get(key)) {
             return Ok(row.clone());
         }
-        let row = self
-            .store
-            .rows
-            .get(key)
-            .map_err(|error| opening::read_error(table.name, &error))?;
+        let row = self.store.rows.get(key).map_err(|error| opening::read_error(table.name, &error))?;
         Ok(row.map(|row| row.to_vec()))
     }
 
@@ -294,18 +271,20 @@ impl Writer {
             }
         }
         batch.insert(rows, BATCH_NUMBER_KEY, number.to_be_bytes());
-        batch
-            .commit()
-            .map_err(|error| format!("the store cannot write ({error})"))?;
+        batch.commit().map_err(|error| format!("the store cannot write ({error})"))?;
         self.number = number;
         Ok(())
     }
 
-    fn make_durable(&mut self) -> Result<(), String> {
+    fn sync_journal(&self) -> Result<(), String> {
         self.store
             .database
             .persist(PersistMode::SyncAll)
-            .map_err(|error| format!("the store cannot make its journal durable ({error})"))?;
+            .map_err(|error| format!("the store cannot make its journal durable ({error})"))
+    }
+
+    /// To the last batch, which is durable.
+    fn move_mark(&mut self) -> Result<(), String> {
         self.mark
             .write(self.number)
             .map_err(|error| format!("the file {} cannot be written ({error})", super::mark::FILE))
