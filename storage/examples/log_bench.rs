@@ -128,6 +128,6 @@ async fn main() {
     drop(log);
     let began = Instant::now();
     drop(EmbeddedLog::open(options()).unwrap());
-    println!("opening {} MiB: {:?}", next * 344 >> 20, began.elapsed());
+    println!("opening {} MiB: {:?}", (next * 344) >> 20, began.elapsed());
     std::fs::remove_dir_all(dir.join("log")).unwrap();
 }

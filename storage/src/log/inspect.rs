@@ -162,21 +162,21 @@ struct Segment {
 }
 
 /// What the last segment holds, and how many bytes of a write that was cut short follow.
-fn last_bounds(segment: &Segment, same_boot: bool) -> Result<(SegmentBounds, u64), LogError> {
+fn last_bounds(segment: &Segment, kept_order: bool) -> Result<(SegmentBounds, u64), LogError> {
     let Segment { header, path, .. } = segment;
     let file = Arc::new(File::open(path).map_err(|error| failed("open", path, error))?);
     let scanned = scan_segment(&file, path, header, None, &mut |_| {})?;
-    let torn_bytes = judge(&file, segment, &scanned, same_boot)?;
+    let torn_bytes = judge(&file, segment, &scanned, kept_order)?;
     Ok((scanned.bounds, torn_bytes))
 }
 
 /// The bytes of a torn tail; damage is an error.
-fn judge(file: &File, segment: &Segment, scanned: &Scanned, same_boot: bool) -> Result<u64, LogError> {
+fn judge(file: &File, segment: &Segment, scanned: &Scanned, kept_order: bool) -> Result<u64, LogError> {
     let Some((position, reason)) = &scanned.fault else {
         return Ok(0);
     };
     let Segment { header, path, .. } = segment;
-    let tail = judge_tail(file, *position, scanned.bounds.next_offset, same_boot);
+    let tail = judge_tail(file, *position, scanned.bounds.next_offset, kept_order);
     match tail.map_err(|error| failed("read", path, error))? {
         Tail::Reserved => Ok(0),
         Tail::Torn(bytes) => Ok(bytes),
@@ -200,7 +200,7 @@ pub fn inspect(dir: &Path) -> Result<Summary, LogError> {
         for segment in folder.segments(topic, partition)? {
             let (bounds, torn_bytes) = match segment.next {
                 Some(next) => (closed_bounds(&segment.header, &segment.path, next, false)?, 0),
-                None => last_bounds(&segment, folder.lock.same_boot)?,
+                None => last_bounds(&segment, folder.lock.last_use.kept_order())?,
             };
             segments.push(SegmentSummary {
                 file: segment.path.display().to_string(),
@@ -221,7 +221,7 @@ pub fn inspect(dir: &Path) -> Result<Summary, LogError> {
             segments,
         });
     }
-    Ok(Summary { epoch: folder.meta.epoch, partitions })
+    Ok(Summary { epoch: folder.meta.full_epoch(), partitions })
 }
 
 /// The records of a partition from `from` on, at most `limit` of them, in order. Ends with the first error.
@@ -237,7 +237,7 @@ pub fn records(dir: &Path, topic: Topic, partition: u32, from: u64, limit: u64) 
     let mut segments = VecDeque::from(folder.segments(topic, partition)?);
     let earliest = segments.front().map_or(0, |segment| segment.header.first_offset);
     let next = match segments.back() {
-        Some(last) => last_bounds(last, folder.lock.same_boot)?.0.next_offset,
+        Some(last) => last_bounds(last, folder.lock.last_use.kept_order())?.0.next_offset,
         None => 0,
     };
     if from < earliest || from > next {
@@ -343,7 +343,7 @@ pub fn verify(dir: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Report, 
     for segment in &all {
         report.segments += 1;
         progress(progress_of(&report, total_segments));
-        if let Err(error) = verify_segment(segment, folder.lock.same_boot, &mut report, &mut |report| {
+        if let Err(error) = verify_segment(segment, folder.lock.last_use.kept_order(), &mut report, &mut |report| {
             progress(progress_of(report, total_segments));
         }) {
             report.damage.push(damage(error)?);
@@ -361,7 +361,7 @@ const PROGRESS_BYTES: u64 = 1 << 20;
 
 fn verify_segment(
     segment: &Segment,
-    same_boot: bool,
+    kept_order: bool,
     report: &mut Report,
     progress: &mut dyn FnMut(&Report),
 ) -> Result<(), LogError> {
@@ -377,7 +377,7 @@ fn verify_segment(
         }
     })?;
     let Some(next) = *next else {
-        report.torn_bytes += judge(&file, segment, &scanned, same_boot)?;
+        report.torn_bytes += judge(&file, segment, &scanned, kept_order)?;
         return Ok(());
     };
     if let Some((position, reason)) = scanned.fault {

@@ -114,6 +114,24 @@ async fn no_room_for_a_new_segment_refuses_until_there_is() {
     }
 }
 
+/// The next segment may stand on the disk although making it failed: what fits into the old one must not go there any more,
+/// since opening would look for it in the next one.
+#[tokio::test]
+async fn a_segment_that_was_half_begun_takes_over() {
+    for errno in [EIO, ENOSPC] {
+        let subject = Subject::new();
+        let log = subject.open();
+        append_each(&log, Topic::Commands, numbered("record", 8, 440)).await;
+        subject.disk.fail_once(Call::SyncFolder, "commands/0", errno);
+        append(&log, Topic::Commands, &"x".repeat(440)).await.unwrap_err();
+        assert_eq!(append(&log, Topic::Commands, "short").await.unwrap(), 8);
+        let image = crashed(subject.dir.path());
+        let again = EmbeddedLog::open(small(image.path())).unwrap();
+        let read = held(&again, Topic::Commands).await.unwrap();
+        assert_eq!(read.last().map(|record| &record.value[..]), Some(&b"short"[..]), "{errno}");
+    }
+}
+
 #[tokio::test]
 async fn commands_leave_room_for_the_tables_and_events_may_use_it() {
     let subject = Subject::new();
@@ -233,7 +251,8 @@ async fn sweep(fault: Option<Fault>, durability: Durability) -> usize {
     let mut refused = Vec::new();
     for n in 0..14 {
         for topic in Topic::ALL {
-            let text = format!("{topic} {n:.<600}");
+            let length = 200 + n * 37 % 7 * 120;
+            let text = format!("{topic} {n:.<length$}");
             match append(&log, topic, &text).await {
                 Ok(offset) => acknowledged.push((topic, offset, text)),
                 Err(LogError::DiskFull { .. }) => refused.push((topic, text)),

@@ -9,7 +9,7 @@ use schemas::Timestamp;
 use storage::clock::ManualClock;
 use storage::contract::log::record;
 use storage::log::embedded::{EmbeddedLog, EmbeddedLogOptions};
-use storage::log::{Log, LogError, NewRecord, ReadLimit, Topic};
+use storage::log::{Durability, Log, LogError, NewRecord, ReadLimit, Topic};
 
 use super::log_support::{
     append_each, crashed, flip, forget_boot, held, held_values, numbered, segments, small, values,
@@ -122,6 +122,29 @@ async fn a_hole_in_the_last_write_is_damage_unless_the_power_was_lost() {
     drop(log);
     let log = EmbeddedLog::open(large(image.path())).unwrap();
     assert_eq!(held(&log, Topic::Commands).await.unwrap().len(), 5);
+}
+
+#[tokio::test]
+async fn a_loss_of_power_begins_another_epoch_unless_commands_were_synced() {
+    let interval = Durability::Interval(Duration::from_secs(1));
+    for (durability, loses) in [(Durability::Fsync, false), (interval, true)] {
+        let dir = tempfile::tempdir().unwrap();
+        let options = |dir: &Path| EmbeddedLogOptions { durability, ..small(dir) };
+        let log = EmbeddedLog::open(options(dir.path())).unwrap();
+        append_each(&log, Topic::Commands, numbered("record", 2, 20)).await;
+        let killed = crashed(dir.path());
+        let without_power = crashed(dir.path());
+        forget_boot(without_power.path());
+        let epoch = log.epoch().to_owned();
+        drop(log);
+        assert_eq!(EmbeddedLog::open(options(dir.path())).unwrap().epoch(), epoch);
+        assert_eq!(EmbeddedLog::open(options(killed.path())).unwrap().epoch(), epoch);
+        let log = EmbeddedLog::open(options(without_power.path())).unwrap();
+        assert_eq!(log.epoch() != epoch, loses, "{durability}");
+        let epoch = log.epoch().to_owned();
+        drop(log);
+        assert_eq!(EmbeddedLog::open(options(without_power.path())).unwrap().epoch(), epoch);
+    }
 }
 
 #[tokio::test]

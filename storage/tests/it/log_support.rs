@@ -38,7 +38,9 @@ fn copy(from: &Path, to: &Path) {
 
 /// As if the machine had been restarted since the folder was used.
 pub(crate) fn forget_boot(dir: &Path) {
-    fs::write(dir.join("LOCK"), "another boot").unwrap();
+    let noted = fs::read_to_string(dir.join("LOCK")).unwrap();
+    let (_, durability) = noted.split_once(' ').expect("the log was not closed");
+    fs::write(dir.join("LOCK"), format!("another-boot {durability}")).unwrap();
 }
 
 /// The segments of a partition, in order.

@@ -54,6 +54,9 @@ pub(super) struct Appender {
     pub(super) queue: mpsc::Receiver<Request>,
     /// Up to where space is reserved in the active segment.
     pub(super) reserved_end: u64,
+    /// A new segment was begun and may be on the disk under its name: the old one must take no record any more, since
+    /// opening would look for it in the new one.
+    pub(super) must_roll: bool,
 }
 
 impl Appender {
@@ -130,7 +133,7 @@ impl Appender {
         }
         let mut active = partition.state().active.clone();
         let has_records = active.bounds.next_offset > active.bounds.first_offset;
-        if has_records && active.bounds.end + bytes > context.segment_bytes {
+        if has_records && (self.must_roll || active.bounds.end + bytes > context.segment_bytes) {
             self.roll()?;
             active = partition.state().active.clone();
         }
@@ -216,7 +219,7 @@ impl Appender {
                 match disk.reserve(&active.file, &active.path, active.bounds.end, wanted_end) {
                     Err(error) if is_full(&error) => {}
                     // Where space cannot be reserved, only an append can tell.
-                    _ => partition.state().refusal = None,
+                    _ => partition.state().forget_full(),
                 }
             }
             Some(Refusal::Failed(_)) => {
@@ -315,7 +318,8 @@ impl Appender {
         Ok(seen)
     }
 
-    fn create(&self, first_offset: u64, records: Vec<Record>) -> Result<Created, LogError> {
+    fn create(&mut self, first_offset: u64, records: Vec<Record>) -> Result<Created, LogError> {
+        self.must_roll = true;
         let partition = &self.partition;
         let header = partition.header(first_offset);
         create_segment(&partition.context, &header, partition.next_id(), records).map_err(|error| match error {
@@ -330,6 +334,7 @@ impl Appender {
     /// Makes a new segment the active one and `closed` the one before it; returns the index of the old one.
     fn enter(&mut self, created: Created, closed: Option<&Active>) -> super::format::SparseIndex {
         self.reserved_end = created.reserved_end;
+        self.must_roll = false;
         let mut state = self.partition.state();
         if let Some(closed) = closed {
             state.closed.push_back(Arc::new(Closed {

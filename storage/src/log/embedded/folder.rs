@@ -11,9 +11,11 @@ use serde::{Deserialize, Serialize};
 use super::disk::Disk;
 use super::format::FORMAT_VERSION;
 use super::scan::failed;
-use crate::log::{LogError, Topic};
+use crate::log::{Durability, LogError, Topic};
 
 const LOCK_FILE: &str = "LOCK";
+/// What LOCK says after a clean stop.
+const CLOSED: &str = "closed";
 const META_FILE: &str = "meta.json";
 const GROUPS_FILE: &str = "groups.json";
 /// The ending of a file that is being written and does not count yet.
@@ -26,6 +28,9 @@ pub(crate) struct Meta {
     pub(crate) format: u32,
     /// 32 hexadecimal digits, random at creation.
     pub(crate) epoch: String,
+    /// How often acknowledged records may have been lost.
+    #[serde(default)]
+    pub(crate) generation: u64,
     /// Partitions of each topic.
     pub(crate) partitions: u32,
 }
@@ -35,7 +40,13 @@ impl Meta {
     pub(crate) fn new(partitions: u32) -> io::Result<Self> {
         let mut random = [0; 16];
         File::open("/dev/urandom")?.read_exact(&mut random)?;
-        Ok(Self { format: FORMAT_VERSION, epoch: format!("{:032x}", u128::from_be_bytes(random)), partitions })
+        let epoch = format!("{:032x}", u128::from_be_bytes(random));
+        Ok(Self { format: FORMAT_VERSION, epoch, generation: 0, partitions })
+    }
+
+    /// The name of this history of records.
+    pub(crate) fn full_epoch(&self) -> String {
+        format!("{}.{}", self.epoch, self.generation)
     }
 
     /// The epoch as it stands in segments.
@@ -46,40 +57,84 @@ impl Meta {
     }
 }
 
+/// How the folder was used last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LastUse {
+    /// It was closed cleanly, or not used before.
+    Closed,
+    /// By a process that was killed; the machine runs since, so that the page cache has kept every write.
+    Killed,
+    /// The machine was restarted meanwhile. What was acknowledged was durable.
+    PowerLost,
+    /// The machine was restarted meanwhile, and what was acknowledged last may not have been durable.
+    PowerLostWithoutFsync,
+}
+
+impl LastUse {
+    fn parse(noted: &str) -> Self {
+        let mut words = noted.splitn(2, ' ');
+        let (boot, durability) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        if noted.is_empty() || noted == CLOSED {
+            Self::Closed
+        } else if boot_id().is_some_and(|id| id == boot) {
+            Self::Killed
+        } else if durability == Durability::Fsync.to_string() {
+            Self::PowerLost
+        } else {
+            Self::PowerLostWithoutFsync
+        }
+    }
+
+    /// Whether what was written later cannot be on the disk without what was written before.
+    pub(crate) const fn kept_order(self) -> bool {
+        matches!(self, Self::Closed | Self::Killed)
+    }
+}
+
 /// The right to use a folder, as long as it lives.
 #[derive(Debug)]
 pub(crate) struct FolderLock {
-    _file: File,
-    /// Whether the machine has not been restarted since the folder was last used: the page cache then kept every write.
-    pub(crate) same_boot: bool,
+    file: File,
+    path: PathBuf,
+    /// How the folder was used before.
+    pub(crate) last_use: LastUse,
 }
 
-/// Takes the right to use the folder, noting this boot of the machine.
-pub(crate) fn lock_to_write(dir: &Path) -> Result<FolderLock, LogError> {
-    let path = dir.join(LOCK_FILE);
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    let (mut file, noted) = lock(&path, &options)?;
-    let boot = boot_id();
-    if noted != boot {
-        file.set_len(0)
-            .and_then(|()| io::Seek::rewind(&mut file))
-            .and_then(|()| file.write_all(boot.as_bytes()))
-            .map_err(|error| failed("write to", &path, error))?;
+impl FolderLock {
+    /// Notes that the folder is used from now on, on this boot of the machine, with this durability.
+    pub(crate) fn note_use(&mut self, durability: &str) -> Result<(), LogError> {
+        let boot = boot_id();
+        self.note(&format!("{} {durability}", boot.as_deref().unwrap_or("unknown")))
     }
-    Ok(FolderLock { _file: file, same_boot: noted == boot && !boot.is_empty() })
+
+    /// Notes that everything in the folder is durable and nobody uses it.
+    pub(crate) fn note_closed(&mut self) -> Result<(), LogError> {
+        self.note(CLOSED)
+    }
+
+    fn note(&mut self, text: &str) -> Result<(), LogError> {
+        self.file
+            .set_len(0)
+            .and_then(|()| io::Seek::rewind(&mut self.file))
+            .and_then(|()| self.file.write_all(text.as_bytes()))
+            .and_then(|()| self.file.sync_data())
+            .map_err(|error| failed("write to", &self.path, error))
+    }
+}
+
+/// Takes the right to use the folder.
+pub(crate) fn lock_to_write(dir: &Path) -> Result<FolderLock, LogError> {
+    lock(dir, OpenOptions::new().read(true).write(true).create(true).truncate(false))
 }
 
 /// Takes the right to read the folder while no server uses it.
 pub(crate) fn lock_to_read(dir: &Path) -> Result<FolderLock, LogError> {
-    let path = dir.join(LOCK_FILE);
-    let (file, noted) = lock(&path, OpenOptions::new().read(true))?;
-    let boot = boot_id();
-    Ok(FolderLock { _file: file, same_boot: noted == boot && !boot.is_empty() })
+    lock(dir, OpenOptions::new().read(true))
 }
 
-fn lock(path: &Path, options: &OpenOptions) -> Result<(File, String), LogError> {
-    let mut file = options.open(path).map_err(|error| failed("open", path, error))?;
+fn lock(dir: &Path, options: &OpenOptions) -> Result<FolderLock, LogError> {
+    let path = dir.join(LOCK_FILE);
+    let mut file = options.open(&path).map_err(|error| failed("open", &path, error))?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
         Err(rustix::io::Errno::WOULDBLOCK) => {
@@ -90,16 +145,18 @@ fn lock(path: &Path, options: &OpenOptions) -> Result<(File, String), LogError> 
                 ),
             });
         }
-        Err(error) => return Err(failed("lock", path, error.into())),
+        Err(error) => return Err(failed("lock", &path, error.into())),
     }
     let mut noted = Vec::new();
-    file.read_to_end(&mut noted).map_err(|error| failed("read", path, error))?;
-    Ok((file, String::from_utf8_lossy(&noted).into_owned()))
+    file.read_to_end(&mut noted).map_err(|error| failed("read", &path, error))?;
+    let last_use = LastUse::parse(String::from_utf8_lossy(&noted).trim());
+    Ok(FolderLock { file, path, last_use })
 }
 
-/// Names the present boot of the machine; empty if the system does not say.
-fn boot_id() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|text| text.trim().to_owned()).unwrap_or_default()
+/// Names the present boot of the machine; `None` if the system does not say.
+fn boot_id() -> Option<String> {
+    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(text.trim().to_owned()).filter(|id| !id.is_empty())
 }
 
 /// The identity of the log in this folder; `None` if there is none.
@@ -128,7 +185,8 @@ pub(crate) fn read_meta(dir: &Path) -> Result<Option<Meta>, LogError> {
 /// Writes the identity of a new log.
 pub(crate) fn write_meta(disk: &dyn Disk, dir: &Path, meta: &Meta) -> Result<(), LogError> {
     let text = serde_json::to_vec(meta).unwrap_or_default();
-    write_whole(disk, &dir.join(META_FILE), &text)
+    write_whole(disk, &dir.join(META_FILE), &text)?;
+    disk.sync_folder(dir).map_err(|error| failed("sync", dir, error))
 }
 
 /// The commits of consumer groups: group, then `topic/partition`, then the offset.
@@ -160,15 +218,13 @@ pub(crate) fn write_groups(disk: &dyn Disk, dir: &Path, groups: &Groups) -> Resu
     write_whole(disk, &dir.join(GROUPS_FILE), &text)
 }
 
-/// Replaces a small file so that a crash leaves the old one or the new one.
+/// Replaces a small file so that a crash leaves the old one or the new one, whichever the folder then names.
 fn write_whole(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), LogError> {
     let unfinished = path.with_extension(UNFINISHED);
     let file = disk.create(&unfinished).map_err(|error| failed("create", &unfinished, error))?;
     disk.write_at(&file, &unfinished, bytes, 0).map_err(|error| failed("write to", &unfinished, error))?;
     disk.sync_data(&file, &unfinished).map_err(|error| failed("sync", &unfinished, error))?;
-    disk.rename(&unfinished, path).map_err(|error| failed("rename", &unfinished, error))?;
-    let folder = path.parent().unwrap_or(path);
-    disk.sync_folder(folder).map_err(|error| failed("sync", folder, error))
+    disk.rename(&unfinished, path).map_err(|error| failed("rename", &unfinished, error))
 }
 
 /// The folder of a partition.

@@ -3,8 +3,8 @@
 //! # Files
 //!
 //! ```text
-//! DIR/LOCK                                   held (flock) by the one process that uses the folder; the boot id of its machine
-//! DIR/meta.json                              {"format":1,"epoch":"<32 hex digits>","partitions":N}; written last at creation
+//! DIR/LOCK                                   held (flock) by the one process that uses the folder; says how it was used last
+//! DIR/meta.json                              {"format":1,"epoch":"<32 hex digits>","generation":N,"partitions":N}
 //! DIR/groups.json                            {"<group>":{"<topic>/<partition>":<next offset>}}; replaced about every second
 //! DIR/<topic>/<partition>/<20 digits>.log    a segment; the digits are the offset of its first record
 //! DIR/<topic>/<partition>/<20 digits>.index  the index of a closed segment; can be made again from it
@@ -31,6 +31,10 @@
 //!         52     offset and position, 8 bytes each, of a record about every 64 KiB
 //!         -4  4  checksum of all before
 //! ```
+//!
+//! LOCK holds `<boot id of the machine> <durability>` while the folder is used, and `closed` after a clean stop. The
+//! generation grows whenever acknowledged records may have been lost: when the log is opened after a loss of power in a
+//! mode other than fsync. [`Log::epoch`] is made of both. meta.json is written last when a log is made.
 //!
 //! # Invariants
 //!
@@ -68,7 +72,7 @@ use tokio::sync::{mpsc, oneshot};
 use self::appender::{Appender, QUEUE_REQUESTS, Request};
 use self::context::{Alarm, Context, Room};
 use self::disk::{Disk, RealDisk};
-use self::folder::{FolderLock, Groups, Meta, group_key};
+use self::folder::{FolderLock, Groups, LastUse, Meta, group_key};
 use self::partition::{Located, Partition, State, lock};
 use self::scan::failed;
 use super::{
@@ -167,6 +171,7 @@ struct Slot {
 struct Inner {
     context: Arc<Context>,
     meta: Meta,
+    epoch: String,
     /// All partitions of the first topic, then all of the second.
     slots: Vec<Slot>,
     groups: Mutex<GroupCommits>,
@@ -190,7 +195,12 @@ impl Inner {
             }
         }
         maintenance::write_groups(self);
-        lock(&self.folder).take();
+        let Some(mut folder) = lock(&self.folder).take() else { return };
+        // What could not be made durable at the end must be judged as after a crash.
+        let clean = self.slots.iter().all(|slot| slot.partition.is_durable());
+        if clean && let Err(error) = folder.note_closed() {
+            tracing::warn!(%error, "the log cannot note that it was closed");
+        }
     }
 }
 
@@ -217,11 +227,10 @@ impl EmbeddedLog {
         options.check()?;
         let dir = options.dir.clone();
         std::fs::create_dir_all(&dir).map_err(|error| failed("create", &dir, error))?;
-        let folder_lock = folder::lock_to_write(&dir)?;
-        let same_boot = folder_lock.same_boot;
+        let mut folder_lock = folder::lock_to_write(&dir)?;
         let found = folder::read_meta(&dir)?;
         let is_new = found.is_none();
-        let meta = match found {
+        let mut meta = match found {
             Some(meta) => meta,
             None => Meta::new(options.partitions).map_err(|error| failed("identify", &dir, error))?,
         };
@@ -240,20 +249,30 @@ impl EmbeddedLog {
         if is_new {
             segment::create_partitions(&context, meta.partitions)?;
             folder::write_meta(&*context.disk, &dir, &meta)?;
+        } else if folder_lock.last_use == LastUse::PowerLostWithoutFsync {
+            meta.generation += 1;
+            folder::write_meta(&*context.disk, &dir, &meta)?;
+            tracing::warn!(
+                epoch = meta.full_epoch(),
+                "the power was lost in a mode without fsync: records may be gone"
+            );
         }
         let commits = folder::read_groups(&dir)?;
-        let opened = open_partitions(&context, meta.partitions, same_boot)?;
+        let opened = open_partitions(&context, meta.partitions, folder_lock.last_use.kept_order())?;
+        // Only now: if opening fails, the next attempt must judge torn tails as this one.
+        folder_lock.note_use(&context.durability.to_string())?;
         let mut slots = Vec::with_capacity(opened.len());
         let mut appenders = Vec::with_capacity(opened.len());
         for ((topic, number), (state, reserved_end)) in all_partitions(meta.partitions).zip(opened) {
             let partition = Arc::new(Partition::new(Arc::clone(&context), topic, number, state));
             let (sender, queue) = mpsc::channel(QUEUE_REQUESTS);
-            appenders.push(Appender { partition: Arc::clone(&partition), queue, reserved_end });
+            appenders.push(Appender { partition: Arc::clone(&partition), queue, reserved_end, must_roll: false });
             slots.push(Slot { partition, queue: sender });
         }
         let log = Self {
             inner: Arc::new(Inner {
                 context,
+                epoch: meta.full_epoch(),
                 meta,
                 slots,
                 groups: Mutex::new(GroupCommits { commits, changed: false }),
@@ -353,7 +372,7 @@ fn all_partitions(partitions: u32) -> impl Iterator<Item = (Topic, u32)> {
 }
 
 /// Opens all partitions, several at once, since each may have to read a segment.
-fn open_partitions(context: &Context, partitions: u32, same_boot: bool) -> Result<Vec<(State, u64)>, LogError> {
+fn open_partitions(context: &Context, partitions: u32, kept_order: bool) -> Result<Vec<(State, u64)>, LogError> {
     let all: Vec<(Topic, u32)> = all_partitions(partitions).collect();
     let workers = std::thread::available_parallelism().map_or(1, usize::from).min(all.len());
     let share = all.len().div_ceil(workers.max(1)).max(1);
@@ -363,7 +382,7 @@ fn open_partitions(context: &Context, partitions: u32, same_boot: bool) -> Resul
             .map(|mine| {
                 scope.spawn(move || {
                     mine.iter()
-                        .map(|(topic, number)| segment::open_partition(context, *topic, *number, same_boot))
+                        .map(|(topic, number)| segment::open_partition(context, *topic, *number, kept_order))
                         .collect::<Result<Vec<_>, LogError>>()
                 })
             })
@@ -390,7 +409,7 @@ impl Log for EmbeddedLog {
     }
 
     fn epoch(&self) -> &str {
-        &self.inner.meta.epoch
+        &self.inner.epoch
     }
 
     async fn append(&self, topic: Topic, partition: u32, records: Vec<NewRecord>) -> Result<u64, LogError> {

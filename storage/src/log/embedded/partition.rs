@@ -95,6 +95,13 @@ impl State {
         self.active.bounds.next_offset
     }
 
+    /// Notes that there is room again. A failed segment stays failed: a sync may have failed while this was written.
+    pub(super) fn forget_full(&mut self) {
+        if matches!(self.refusal, Some(Refusal::Full)) {
+            self.refusal = None;
+        }
+    }
+
     fn keep_in_tail(&mut self, records: Vec<Record>, most_bytes: usize) {
         for record in records {
             self.tail_bytes += record.value.len() + TAIL_RECORD_BYTES;
@@ -231,7 +238,7 @@ impl Partition {
                 state.durable_next = state.next();
             }
             state.keep_in_tail(written.records, self.context.tail_bytes);
-            state.refusal = None;
+            state.forget_full();
             state.next()
         };
         self.visible.send_modify(|visible| visible.next = next);
@@ -301,6 +308,12 @@ impl Partition {
     pub(super) fn is_dirty(&self) -> bool {
         let state = self.state();
         state.durable_next < state.next() && !matches!(state.refusal, Some(Refusal::Failed(_)))
+    }
+
+    /// Whether all that is visible is durable.
+    pub(super) fn is_durable(&self) -> bool {
+        let state = self.state();
+        state.durable_next == state.next() && !matches!(state.refusal, Some(Refusal::Failed(_)))
     }
 
     /// Lets retention remove what is before `offset`.

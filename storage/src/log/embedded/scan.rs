@@ -215,9 +215,9 @@ pub(crate) enum Tail {
 /// Judges what follows `position`, where the record `expected` is not.
 ///
 /// A good record beyond that place means that something was there. It proves damage if the machine has not been restarted
-/// since the writing (`same_boot`: the page cache keeps writes in order), or if that record says that the place was
+/// since the writing (`kept_order`: the page cache keeps writes in order), or if that record says that the place was
 /// durable already. Otherwise it is a part of one last write that reached the disk out of order.
-pub(crate) fn judge_tail(file: &File, position: u64, expected: u64, same_boot: bool) -> io::Result<Tail> {
+pub(crate) fn judge_tail(file: &File, position: u64, expected: u64, kept_order: bool) -> io::Result<Tail> {
     let left = file.metadata()?.len().saturating_sub(position);
     let mut bytes = vec![0; usize::try_from(left).unwrap_or(usize::MAX)];
     let read = read_up_to(file, &mut bytes, position)?;
@@ -231,7 +231,7 @@ pub(crate) fn judge_tail(file: &File, position: u64, expected: u64, same_boot: b
         let rest = bytes.get(start..).unwrap_or_default();
         let plausible = claimed_offset(rest).is_some_and(|offset| (expected..=most).contains(&offset));
         if plausible && let Ok((frame, length)) = parse_frame(rest) {
-            if same_boot || frame.durable_end > position {
+            if kept_order || frame.durable_end > position {
                 return Ok(Tail::Damaged(position + u64::try_from(start).unwrap_or(0)));
             }
             start += length;

@@ -84,7 +84,7 @@ pub(super) fn open_partition(
     context: &Context,
     topic: Topic,
     number: u32,
-    same_boot: bool,
+    kept_order: bool,
 ) -> Result<(State, u64), LogError> {
     let dir = partition_dir(&context.dir, topic, number);
     remove_leftovers(&dir)?;
@@ -105,7 +105,7 @@ pub(super) fn open_partition(
     }
     let header = context.header(topic, number, *last_first);
     let id = u64::try_from(closed.len()).unwrap_or(u64::MAX);
-    let (active, index, reserved_end) = open_last(context, &header, id, last_path, same_boot)?;
+    let (active, index, reserved_end) = open_last(context, &header, id, last_path, kept_order)?;
     Ok((State::new(closed, active, index), reserved_end))
 }
 
@@ -150,7 +150,7 @@ fn open_last(
     header: &SegmentHeader,
     id: u64,
     path: &Path,
-    same_boot: bool,
+    kept_order: bool,
 ) -> Result<(Active, SparseIndex, u64), LogError> {
     let opened = OpenOptions::new().read(true).write(true).open(path);
     let file = Arc::new(opened.map_err(|error| failed("open", path, error))?);
@@ -159,7 +159,7 @@ fn open_last(
     let mut reserved_end = bounds.end;
     if let Some((position, reason)) = scanned.fault {
         let tail =
-            judge_tail(&file, position, bounds.next_offset, same_boot).map_err(|error| failed("read", path, error))?;
+            judge_tail(&file, position, bounds.next_offset, kept_order).map_err(|error| failed("read", path, error))?;
         match tail {
             Tail::Reserved => {
                 reserved_end = file.metadata().map_err(|error| failed("read", path, error))?.len();
