@@ -1,1 +1,5 @@
-fn main() {}
+//! The binary `saler`: see [`gateway::cli`].
+
+fn main() -> std::process::ExitCode {
+    gateway::cli::main()
+}

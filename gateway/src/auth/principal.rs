@@ -20,7 +20,7 @@ pub struct Principal {
 }
 
 /// By what somebody signed in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Credential {
     /// A password, by way of an access token of this sign-in.
     Session(SessionId),

@@ -1,0 +1,124 @@
+//! Connects analytics: SQL and KPIs for REST, live boards for sockets, and when the log may let go of events.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::analytics::sql::pool::SqlOptions;
+use ::analytics::sql::{SqlError, SqlRequest};
+use ::analytics::{Analytics, AnalyticsOptions};
+use anyhow::Context;
+use async_trait::async_trait;
+use schemas::WorkspaceId;
+use schemas::api::analytics::{SqlAnswer, SqlColumn};
+use schemas::kpi::KpiBoard;
+use storage::clock::Clock;
+use storage::log::{Log, Topic};
+use tokio_util::sync::CancellationToken;
+
+use super::engines::DataFolder;
+use super::tasks::Tasks;
+use crate::config::Config;
+use crate::http::analytics::{AnalyticsPort, QueryError};
+use crate::realtime::{BoardFeed, BoardSource, WatchFeed};
+
+/// How often the log is told which events are counted durably.
+const RELEASE_EVERY: Duration = Duration::from_secs(30);
+
+/// What of analytics the rest of the hub is given.
+pub(super) struct Started {
+    pub(super) port: Arc<dyn AnalyticsPort>,
+    pub(super) boards: Option<Arc<dyn BoardSource>>,
+}
+
+/// Analytics behind the gateway's port.
+#[derive(Debug)]
+struct Adapter {
+    analytics: Arc<Analytics>,
+    max_rows: usize,
+}
+
+#[async_trait]
+impl AnalyticsPort for Adapter {
+    async fn sql(&self, workspace_id: WorkspaceId, sql: &str) -> Result<SqlAnswer, QueryError> {
+        let request = SqlRequest { sql: sql.to_owned(), max_rows: Some(self.max_rows), timeout: None };
+        let result = self.analytics.sql(workspace_id, request).await.map_err(|error| match error {
+            SqlError::TooBusy { .. } | SqlError::Paused { .. } => QueryError::Busy { reason: error.to_string() },
+            SqlError::Unavailable => QueryError::Unavailable { reason: error.to_string() },
+            refused => QueryError::Refused { reason: refused.to_string() },
+        })?;
+        let unreadable = |error: String| QueryError::Unavailable { reason: error };
+        let columns = result.columns().map_err(|error| unreadable(error.to_string()))?;
+        let rows = result.to_json_rows().map_err(|error| unreadable(error.to_string()))?;
+        let columns =
+            columns.into_iter().map(|column| SqlColumn { name: column.name, data_type: column.data_type }).collect();
+        Ok(SqlAnswer { columns, rows, truncated: result.truncated })
+    }
+
+    async fn kpis(&self, workspace_id: WorkspaceId) -> Result<KpiBoard, QueryError> {
+        let board = self.analytics.kpi_board(workspace_id).await;
+        board.map_err(|error| QueryError::Unavailable { reason: error.to_string() })
+    }
+}
+
+#[derive(Debug)]
+struct BoardsOf(Arc<Analytics>);
+
+impl BoardSource for BoardsOf {
+    fn subscribe(&self, workspace_id: WorkspaceId) -> Box<dyn BoardFeed> {
+        Box::new(WatchFeed::new(self.0.subscribe(workspace_id)))
+    }
+}
+
+/// Opens what analytics keeps and starts to follow the log.
+pub(super) async fn start(
+    config: &Config,
+    log: &Arc<dyn Log>,
+    clock: &Arc<dyn Clock>,
+    tasks: &mut Tasks,
+) -> anyhow::Result<Started> {
+    let options = AnalyticsOptions::new(DataFolder::of(config).analytics(), sql_options(config)?);
+    let (opened_log, opened_clock) = (Arc::clone(log), Arc::clone(clock));
+    let analytics = tokio::task::spawn_blocking(move || Analytics::open(options, opened_log, opened_clock))
+        .await?
+        .context("analytics cannot be opened")?;
+    let (following, shutdown) = (Arc::clone(&analytics), tasks.shutdown());
+    tasks.start(async move {
+        following.run(shutdown).await;
+        Ok(())
+    });
+    let (releasing, log, shutdown) = (Arc::clone(&analytics), Arc::clone(log), tasks.shutdown());
+    tasks.start(async move {
+        release_events(&releasing, log.as_ref(), &shutdown).await;
+        Ok(())
+    });
+    let port = Arc::new(Adapter { analytics: Arc::clone(&analytics), max_rows: config.sql.max_rows });
+    Ok(Started { port, boards: Some(Arc::new(BoardsOf(analytics))) })
+}
+
+fn sql_options(config: &Config) -> anyhow::Result<SqlOptions> {
+    let program: PathBuf = std::env::current_exe().context("the hub's own program cannot be found")?;
+    let mut options = SqlOptions::new(program, vec!["sql-worker".into()]);
+    options.timeout = Duration::from_millis(config.sql.timeout_ms);
+    options.running = config.sql.max_running;
+    options.running_per_workspace = config.sql.max_running_per_workspace;
+    options.queued_per_workspace = config.sql.max_waiting_per_workspace;
+    options.limits.address_space_bytes = config.sql.memory_mb << 20;
+    Ok(options)
+}
+
+/// Lets the log's retention remove events once they are counted and committed. Sockets resume from what retention keeps.
+async fn release_events(analytics: &Analytics, log: &dyn Log, shutdown: &CancellationToken) {
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(RELEASE_EVERY) => {}
+        }
+        for partition in 0..log.partitions() {
+            let Ok(offset) = analytics.committed_offset(partition) else { continue };
+            if let Err(error) = log.release(Topic::Events, partition, offset).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, partition, "the log cannot be released yet");
+            }
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Chooses the engines behind the ports, and lays out the data folder.
+//!
+//! ```text
+//! DIR/version    the layout's number, as text
+//! DIR/log/       the log
+//! DIR/tables/    the tables
+//! DIR/analytics/ what analytics keeps
+//! ```
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use storage::clock::Clock;
+use storage::log::embedded::{EmbeddedLog, EmbeddedLogOptions};
+use storage::log::{Durability, Log, LogError};
+use storage::tables::embedded::{EmbeddedTables, EmbeddedTablesOptions};
+use storage::tables::{Tables, TablesError};
+
+use crate::config::{Config, DurabilityMode};
+
+/// The layout that this version reads and writes.
+const LAYOUT_VERSION: u32 = 1;
+/// Memory for the last records of a partition, in bytes.
+const LOG_TAIL_BYTES: usize = 1 << 20;
+
+/// Why the engines cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineSetupError {
+    /// The folder cannot be made or read.
+    #[error("data.dir: {path} cannot be made or read: {reason}")]
+    Folder {
+        /// Which.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+    /// The folder was written by a version that lays it out otherwise.
+    #[error(
+        "data.dir: {path} has layout {found}, this version reads {LAYOUT_VERSION}: use the version that wrote it, or `saler migrate`"
+    )]
+    Layout {
+        /// Which.
+        path: String,
+        /// Its layout.
+        found: String,
+    },
+    /// The log cannot be opened.
+    #[error("the log cannot be opened")]
+    Log(#[source] LogError),
+    /// The tables cannot be opened.
+    #[error("the tables cannot be opened")]
+    Tables(#[source] TablesError),
+    /// A thread failed.
+    #[error("opening was interrupted")]
+    Interrupted,
+}
+
+impl EngineSetupError {
+    /// Whether another process has the folder open.
+    pub fn is_in_use(&self) -> bool {
+        matches!(self, Self::Log(LogError::Unavailable { .. }) | Self::Tables(TablesError::Unavailable { .. }))
+    }
+}
+
+/// The data folder.
+#[derive(Clone, Debug)]
+pub struct DataFolder {
+    dir: PathBuf,
+}
+
+impl DataFolder {
+    /// The folder of a configuration.
+    pub fn of(config: &Config) -> Self {
+        Self { dir: config.data.dir.clone() }
+    }
+
+    /// Another folder.
+    pub fn at(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into() }
+    }
+
+    /// Where the log is.
+    pub fn log(&self) -> PathBuf {
+        self.dir.join("log")
+    }
+
+    /// Where the tables are.
+    pub fn tables(&self) -> PathBuf {
+        self.dir.join("tables")
+    }
+
+    /// Where analytics keeps what it keeps.
+    pub fn analytics(&self) -> PathBuf {
+        self.dir.join("analytics")
+    }
+
+    /// Makes the folder if it is new, and checks its layout. Returns whether it is new.
+    ///
+    /// # Errors
+    /// [`EngineSetupError::Folder`], [`EngineSetupError::Layout`].
+    pub fn prepare(&self) -> Result<bool, EngineSetupError> {
+        let failed = |path: &Path, error: &std::io::Error| EngineSetupError::Folder {
+            path: path.display().to_string(),
+            reason: error.to_string(),
+        };
+        create_private(&self.dir).map_err(|error| failed(&self.dir, &error))?;
+        let version = self.dir.join("version");
+        match std::fs::read_to_string(&version) {
+            Ok(found) if found.trim() == LAYOUT_VERSION.to_string() => Ok(false),
+            Ok(found) => Err(EngineSetupError::Layout {
+                path: self.dir.display().to_string(),
+                found: found.trim().chars().take(32).collect(),
+            }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                write_durably(&version, &format!("{LAYOUT_VERSION}\n")).map_err(|error| failed(&version, &error))?;
+                Ok(true)
+            }
+            Err(error) => Err(failed(&version, &error)),
+        }
+    }
+}
+
+/// Only the hub's own account may read what it keeps.
+fn create_private(dir: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+fn write_durably(path: &Path, text: &str) -> std::io::Result<()> {
+    let new = path.with_extension("new");
+    let mut file = std::fs::File::create(&new)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&new, path)?;
+    path.parent().map_or(Ok(()), |dir| std::fs::File::open(dir)?.sync_all())
+}
+
+/// Open engines, behind their ports.
+#[derive(Clone, Debug)]
+pub struct Engines {
+    /// The log.
+    pub log: Arc<dyn Log>,
+    /// The tables.
+    pub tables: Arc<dyn Tables>,
+}
+
+impl Engines {
+    /// Opens the embedded engines in the data folder of a configuration.
+    ///
+    /// # Errors
+    /// See [`EngineSetupError`].
+    pub async fn open(config: &Config, clock: &Arc<dyn Clock>) -> Result<Self, EngineSetupError> {
+        Self::open_in(DataFolder::of(config), config, clock).await
+    }
+
+    /// Opens them in another folder.
+    ///
+    /// # Errors
+    /// See [`EngineSetupError`].
+    pub async fn open_in(
+        folder: DataFolder,
+        config: &Config,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self, EngineSetupError> {
+        let log_options = log_options(&folder, config, clock);
+        let table_options = EmbeddedTablesOptions {
+            cache_bytes: config.tables.cache_mb << 20,
+            minimum_free_bytes: config.log.min_free_mb << 20,
+            ..EmbeddedTablesOptions::new(folder.tables())
+        };
+        tokio::task::spawn_blocking(move || {
+            folder.prepare()?;
+            let log = EmbeddedLog::open(log_options).map_err(EngineSetupError::Log)?;
+            let tables = EmbeddedTables::open(table_options).map_err(EngineSetupError::Tables)?;
+            Ok(Self { log: Arc::new(log), tables: Arc::new(tables) })
+        })
+        .await
+        .map_err(|_panicked| EngineSetupError::Interrupted)?
+    }
+}
+
+fn log_options(folder: &DataFolder, config: &Config, clock: &Arc<dyn Clock>) -> EmbeddedLogOptions {
+    let settings = &config.log;
+    EmbeddedLogOptions {
+        durability: match settings.durability {
+            DurabilityMode::Fsync => Durability::Fsync,
+            DurabilityMode::Interval => Durability::Interval(Duration::from_millis(settings.interval_ms)),
+        },
+        segment_bytes: settings.segment_mb << 20,
+        retention_bytes: (settings.retention_gb > 0).then_some(settings.retention_gb << 30),
+        retention_age: (settings.retention_hours > 0).then(|| Duration::from_secs(settings.retention_hours * 3_600)),
+        clock: Arc::clone(clock),
+        min_free_bytes: settings.min_free_mb << 20,
+        tail_bytes: LOG_TAIL_BYTES,
+        ..EmbeddedLogOptions::new(folder.log(), settings.partitions)
+    }
+}

@@ -1,0 +1,173 @@
+//! The command line: `saler --help`.
+//!
+//! Answers go to standard output, everything else to standard error. A wrong call or a failure exits with 1.
+
+mod create;
+mod letters;
+mod log;
+mod replay;
+mod serve;
+mod webhook;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use storage::clock::{Clock, SystemClock};
+
+use crate::app::Engines;
+use crate::config::{Config, Sources, load};
+
+/// A real-time, multi-tenant messaging hub with streaming analytics.
+#[derive(Debug, Parser)]
+#[command(
+    name = "saler",
+    version,
+    after_help = "Example:\n  saler serve\n\nThe settings and their defaults: saler check-config"
+)]
+struct Cli {
+    /// The configuration file; the variable `SALER_CONFIG` if absent.
+    #[arg(long, global = true, value_name = "PATH")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the hub.
+    #[command(after_help = "Example:\n  SALER_HTTP__LISTEN=0.0.0.0:8080 saler serve")]
+    Serve {
+        /// Which roles: `all`, or a list of gateway, ingest, outbound, analytics.
+        #[arg(long, default_value = "all", value_delimiter = ',')]
+        roles: Vec<String>,
+    },
+    /// Prints the effective configuration, with secrets hidden; or every mistake in it.
+    #[command(after_help = "Example:\n  saler --config saler.toml check-config")]
+    CheckConfig,
+    /// Makes the data folder if it is new, and checks its layout and its engines.
+    #[command(after_help = "Example:\n  SALER_DATA__DIR=/var/lib/saler saler migrate")]
+    Migrate,
+    /// Looks into the log of a stopped hub.
+    #[command(subcommand)]
+    Log(log::LogCommand),
+    /// Workspaces.
+    #[command(subcommand)]
+    Workspace(create::WorkspaceCommand),
+    /// People.
+    #[command(subcommand)]
+    User(create::UserCommand),
+    /// Channels.
+    #[command(subcommand)]
+    Channel(create::ChannelCommand),
+    /// API tokens.
+    #[command(subcommand)]
+    Token(create::TokenCommand),
+    /// Authentic webhooks that could not be read, of a stopped hub.
+    #[command(subcommand)]
+    DeadLetter(letters::DeadLetterCommand),
+    /// Finds out why a webhook is refused, or what is read from it.
+    #[command(subcommand)]
+    Webhook(webhook::WebhookCommand),
+    /// Runs one SQL query for the hub. Not for people.
+    #[command(hide = true)]
+    SqlWorker,
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    // First of all, before threads and allocations: a query's process must be small and lose its rights early.
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == "sql-worker") {
+        return analytics::sql::worker::main();
+    }
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way too, and are no failure.
+            let failed = error.use_stderr();
+            drop(error.print());
+            return ExitCode::from(u8::from(failed));
+        }
+    };
+    match run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            drop(writeln!(std::io::stderr(), "saler: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    // What needs no configuration comes first: it must work on any machine.
+    if let Command::Webhook(command) = cli.command {
+        return webhook::run(command);
+    }
+    let config = load(&Sources::of_process(cli.config))?;
+    match cli.command {
+        Command::Serve { roles } => serve::run(config, &roles),
+        Command::CheckConfig => {
+            print(&config.to_toml().context("the configuration cannot be printed")?)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Migrate => serve::migrate(&config),
+        Command::Log(command) => log::run(&config, command),
+        Command::Workspace(command) => create::workspace(&config, command),
+        Command::User(command) => create::user(&config, command),
+        Command::Channel(command) => create::channel(&config, command),
+        Command::Token(command) => create::token(&config, command),
+        Command::DeadLetter(command) => letters::run(&config, command),
+        Command::Webhook(_) | Command::SqlWorker => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Writes to standard output. A reader that has gone is no failure.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") })
+    {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Writes an answer as JSON, for people and programs.
+fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    print(&serde_json::to_string_pretty(value)?)
+}
+
+/// Tells whoever waits at the terminal.
+fn note(text: &str) {
+    drop(writeln!(std::io::stderr(), "{text}"));
+}
+
+/// Runs a future on a small runtime: for commands that do one thing.
+fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let result = runtime.block_on(future);
+    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+    result
+}
+
+fn clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock)
+}
+
+/// Opens the data folder of a stopped hub.
+async fn open(config: &Config, instead: &str) -> anyhow::Result<Engines> {
+    Engines::open(config, &clock()).await.map_err(|error| {
+        let in_use = error.is_in_use();
+        let error = anyhow::Error::from(error);
+        if in_use {
+            error.context(format!(
+                "the data folder {} cannot be opened; if the hub is running on it, {instead}, or stop it first",
+                config.data.dir.display()
+            ))
+        } else {
+            error
+        }
+    })
+}

@@ -1,0 +1,137 @@
+//! `/users`: the members of the workspace; `/agents`: who of them is there.
+
+use actix_web::http::Method;
+use actix_web::{HttpResponse, web};
+use schemas::UserId;
+use schemas::api::problem::{ErrorCode, Problem};
+use schemas::api::workspace::{Member, MemberChange, NewMember};
+use schemas::policy::{Action, may_grant};
+use schemas::tables::AGENTS;
+use schemas::workspace::{Agent, Role};
+
+use super::commands::actor;
+use super::error::ApiError;
+use super::extract::{Caller, State, ValidJson, ValidPath};
+use super::route::{Access, Endpoints};
+use super::state::AppState;
+use crate::auth::password::check_choice;
+use crate::auth::principal::Principal;
+use crate::directory::members::{Membership, MembershipChange};
+use crate::directory::propagate::configure_agent;
+use crate::directory::users::checked_email;
+
+/// The members of the workspace, those who have left too.
+#[utoipa::path(
+    get, path = "/api/v1/users", tag = "users", security(("bearer" = [])), responses((status = 200, body = Vec<Member>)),
+)]
+pub async fn list(state: State, caller: Caller) -> Result<web::Json<Vec<Member>>, ApiError> {
+    let mut members = Vec::new();
+    for membership in state.directory.memberships(caller.workspace_id).await? {
+        members.push(shown(&state, &membership).await?);
+    }
+    Ok(web::Json(members))
+}
+
+/// A member.
+#[utoipa::path(
+    get, path = "/api/v1/users/{user_id}", tag = "users", security(("bearer" = [])),
+    params(("user_id" = UserId, Path, description = "Who.")),
+    responses((status = 200, body = Member), (status = 404, body = Problem)),
+)]
+pub async fn get(state: State, caller: Caller, path: ValidPath<UserId>) -> Result<web::Json<Member>, ApiError> {
+    let membership = find(&state, &caller, path.0).await?;
+    Ok(web::Json(shown(&state, &membership).await?))
+}
+
+/// Adds a member. A person who has a sign-in already keeps their password.
+#[utoipa::path(
+    post, path = "/api/v1/users", tag = "users", security(("bearer" = [])), request_body = NewMember,
+    responses((status = 201, body = Member), (status = 403, body = Problem), (status = 409, body = Problem),
+        (status = 422, body = Problem)),
+)]
+pub async fn create(state: State, caller: Caller, body: ValidJson<NewMember>) -> Result<HttpResponse, ApiError> {
+    let NewMember { email, name, role, password, capacity } = body.0;
+    within_reach(caller.role, role)?;
+    let email = checked_email(&email)?;
+    check_choice("password", &password, &email)?;
+    let hash = state.sign_in.passwords().hash(&password).await.map_err(crate::auth::sign_in::SignInError::from)?;
+    let (user, _created) = state.directory.find_or_create_user(&email, Some(hash)).await?;
+    let membership = state.directory.add_member(caller.workspace_id, user.id, &name, role, capacity).await?;
+    tell_engine(&state, &caller, &membership).await?;
+    Ok(HttpResponse::Created().json(membership.member(user.email)))
+}
+
+/// Changes a member. Another role or a leaving ends their access tokens within five seconds.
+#[utoipa::path(
+    patch, path = "/api/v1/users/{user_id}", tag = "users", security(("bearer" = [])), request_body = MemberChange,
+    params(("user_id" = UserId, Path, description = "Who.")),
+    responses((status = 200, body = Member), (status = 403, body = Problem), (status = 404, body = Problem),
+        (status = 422, body = Problem)),
+)]
+pub async fn change(
+    state: State,
+    caller: Caller,
+    path: ValidPath<UserId>,
+    body: ValidJson<MemberChange>,
+) -> Result<web::Json<Member>, ApiError> {
+    let before = find(&state, &caller, path.0).await?;
+    within_reach(caller.role, before.role)?;
+    if let Some(role) = body.0.role {
+        within_reach(caller.role, role)?;
+    }
+    let MemberChange { name, role, active, capacity } = body.0;
+    let change = MembershipChange { name, role, active, capacity };
+    let after = state.directory.change_member(caller.workspace_id, path.0, change).await?;
+    if before.epoch != after.epoch {
+        state.sign_in.authenticator().forget_all();
+        if !after.active {
+            let here = caller.workspace_id;
+            state.sign_in.revoke_where(path.0, |session| session.workspace_id == here).await?;
+        }
+    }
+    tell_engine(&state, &caller, &after).await?;
+    Ok(web::Json(shown(&state, &after).await?))
+}
+
+/// Who can be assigned conversations: presence, capacity and load.
+#[utoipa::path(
+    get, path = "/api/v1/agents", tag = "users", security(("bearer" = [])), responses((status = 200, body = Vec<Agent>)),
+)]
+pub async fn agents(state: State, caller: Caller) -> Result<web::Json<Vec<Agent>>, ApiError> {
+    Ok(web::Json(state.directory.entities(AGENTS, vec![caller.workspace_id.into()]).await?))
+}
+
+async fn find(state: &AppState, caller: &Principal, user_id: UserId) -> Result<Membership, ApiError> {
+    let membership = state.directory.membership(caller.workspace_id, user_id).await?;
+    membership.ok_or_else(|| ApiError::not_found("member"))
+}
+
+async fn shown(state: &AppState, membership: &Membership) -> Result<Member, ApiError> {
+    let user = state.directory.user(membership.user_id).await?;
+    Ok(membership.member(user.map(|user| user.email).unwrap_or_default()))
+}
+
+async fn tell_engine(state: &AppState, caller: &Principal, membership: &Membership) -> Result<(), ApiError> {
+    let record = configure_agent(&state.commands, caller.workspace_id, actor(caller), membership.agent());
+    state.commands.append(&record).await?;
+    Ok(())
+}
+
+fn within_reach(own: Role, other: Role) -> Result<(), ApiError> {
+    if may_grant(own, other) {
+        Ok(())
+    } else {
+        let detail = format!("the role {} may not give or change the role {}", own.as_str(), other.as_str());
+        Err(ApiError::new(ErrorCode::Forbidden, detail))
+    }
+}
+
+/// The routes of this file.
+pub fn add_to(endpoints: &mut Endpoints) {
+    endpoints
+        .add(Method::GET, "/users", Access::Right(Action::ReadMembers), list)
+        .add(Method::POST, "/users", Access::Right(Action::ManageMembers), create)
+        .add(Method::GET, "/users/{user_id}", Access::Right(Action::ReadMembers), get)
+        .add(Method::PATCH, "/users/{user_id}", Access::Right(Action::ManageMembers), change)
+        .add(Method::GET, "/agents", Access::Right(Action::ReadMembers), agents);
+}

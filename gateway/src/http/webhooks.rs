@@ -1,0 +1,224 @@
+//! `/webhooks/{provider}/{channel_id}`: the door for providers.
+//!
+//! The order is fixed: cap and read the raw body, find the channel, verify the signature over the raw bytes and the
+//! *configured* public address, compare the account, parse, append durably, answer 200. A request that is refused leaves no
+//! trace in the log. What is authentic but unreadable goes to the dead letters, durably, with a 200: the provider would only
+//! send the same again.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use actix_web::{HttpRequest, HttpResponse, web};
+use ingest::commands::Commands;
+use ingest::provider::{Inbound, ProviderModule, WebhookRequest, module};
+use schemas::api::dead_letter::DeadLetter;
+use schemas::api::problem::ErrorCode;
+use schemas::channel::{ChannelRecord, Credentials};
+use schemas::command::{Actor, Command, CommandRecord};
+use schemas::{ChannelId, DeadLetterId, Timestamp};
+use storage::tables::TablesError;
+
+use super::error::{ApiError, RETRY_AFTER_S};
+use super::extract::{State, read_body};
+use super::state::AppState;
+use crate::directory::Directory;
+use crate::directory::dead_letters::DeadLetterRecord;
+
+/// How far a signature's time may be from ours, in seconds.
+const TOLERANCE_S: u32 = 300;
+/// Channels that are remembered; above, all are forgotten.
+const REMEMBERED: usize = 20_000;
+/// For how long a channel is remembered: so another process's change takes effect.
+const FRESH: Duration = Duration::from_secs(5);
+/// The most characters of a parser's reason that are kept.
+const REASON_CHARS: usize = 500;
+
+/// Channels with their secrets, for webhooks: kept in memory, forgotten when they change.
+#[derive(Debug)]
+pub struct ChannelCache {
+    directory: Directory,
+    known: RwLock<HashMap<ChannelId, (Arc<ChannelRecord>, Timestamp)>>,
+}
+
+impl ChannelCache {
+    /// Over this directory.
+    pub fn new(directory: Directory) -> Self {
+        Self { directory, known: RwLock::default() }
+    }
+
+    /// The channel with this id, whatever its workspace.
+    ///
+    /// # Errors
+    /// Any of the tables.
+    pub async fn get(&self, channel_id: ChannelId) -> Result<Option<Arc<ChannelRecord>>, TablesError> {
+        let now = self.directory.now();
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).get(&channel_id).cloned();
+        if let Some((record, since)) = known
+            && now.since(since) < FRESH
+        {
+            return Ok(Some(record));
+        }
+        let Some(record) = self.directory.channel_by_id(channel_id).await?.map(Arc::new) else {
+            return Ok(None);
+        };
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= REMEMBERED {
+            known.clear();
+        }
+        known.insert(channel_id, (Arc::clone(&record), now));
+        Ok(Some(record))
+    }
+
+    /// Forgets a channel that has changed.
+    pub fn forget(&self, channel_id: ChannelId) {
+        self.known.write().unwrap_or_else(PoisonError::into_inner).remove(&channel_id);
+    }
+}
+
+/// Takes a provider's webhook.
+///
+/// # Errors
+/// 403 for a signature that is not believed, 404 for an unknown provider or channel, 413, 503 if it cannot be kept.
+pub async fn receive(
+    state: State,
+    path: web::Path<(String, String)>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let (provider, channel_id) = path.into_inner();
+    let missing = || ApiError::not_found("webhook");
+    let module = module(&provider).ok_or_else(missing)?;
+    let channel_id: ChannelId = channel_id.parse().map_err(|_not_an_id| missing())?;
+    let body = read_body(payload.into_inner(), module.max_body_bytes()).await?;
+    let record = state.channels.get(channel_id).await?.ok_or_else(missing)?;
+    if record.channel.provider.as_str() != module.name() {
+        return Err(missing());
+    }
+    let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    verify(&state, module, &record, &request, content_type, &body)?;
+    match module.parse(content_type, &body) {
+        Ok(entries) => {
+            let records = commands_of(&state.commands, &record, entries);
+            if !records.is_empty()
+                && let Err(error) = state.commands.append_all(&records).await
+            {
+                count(module, "not_kept");
+                tracing::warn!(error = &error as &dyn std::error::Error, channel.id = %channel_id, "a webhook cannot be kept now");
+                return Ok(come_again());
+            }
+            count(module, "accepted");
+        }
+        Err(error) => {
+            bury(&state, &record, content_type, &body, &error.reason).await.map_err(ApiError::from)?;
+            count(module, "dead_letter");
+        }
+    }
+    let answer = module.acknowledgement();
+    Ok(HttpResponse::Ok().content_type(answer.content_type).body(answer.body))
+}
+
+fn come_again() -> HttpResponse {
+    HttpResponse::build(StatusCode::SERVICE_UNAVAILABLE).insert_header((RETRY_AFTER, RETRY_AFTER_S)).finish()
+}
+
+fn count(module: &dyn ProviderModule, result: &'static str) {
+    metrics::counter!("saler_webhooks_total", "provider" => module.name(), "result" => result).increment(1);
+}
+
+fn verify(
+    state: &AppState,
+    module: &dyn ProviderModule,
+    record: &ChannelRecord,
+    request: &HttpRequest,
+    content_type: &str,
+    body: &[u8],
+) -> Result<(), ApiError> {
+    let url = match request.uri().path_and_query() {
+        Some(raw) => Cow::Owned(format!("{}{raw}", state.public_url)),
+        None => Cow::Borrowed(state.public_url.as_str()),
+    };
+    // A header that is not ASCII can be no signature; it is passed as an empty one.
+    let headers: Vec<(String, String)> = request
+        .headers()
+        .iter()
+        .map(|(name, value)| (name.as_str().to_owned(), value.to_str().unwrap_or_default().to_owned()))
+        .collect();
+    let (secrets, account) = secrets_of(&record.credentials);
+    let webhook = WebhookRequest {
+        method: request.method().as_str(),
+        url: &url,
+        headers: &headers,
+        body,
+        secrets: &secrets,
+        now: state.clock.now(),
+        tolerance_s: TOLERANCE_S,
+    };
+    let refused = |reason: &str| {
+        count(module, "refused");
+        tracing::warn!(channel.id = %record.channel.id, workspace.id = %record.channel.workspace_id, reason, "a webhook was refused");
+        ApiError::new(ErrorCode::SignatureRefused, format!("the webhook is not believed: {reason}"))
+    };
+    module.verify(&webhook).map_err(|refusal| refused(&refusal.to_string()))?;
+    // A GET carries its parameters in the query.
+    let named = match module.account(content_type, body) {
+        None => module.account("application/x-www-form-urlencoded", request.query_string().as_bytes()),
+        named => named,
+    };
+    match (named, account) {
+        (Some(named), Some(account)) if named != account => {
+            Err(refused("it speaks of another account of the provider"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What verifies a channel's webhooks, and the account that they must speak of.
+fn secrets_of(credentials: &Credentials) -> (Vec<&str>, Option<&str>) {
+    match credentials {
+        Credentials::Twilio { auth_tokens, account_sid, .. } => {
+            (auth_tokens.iter().map(schemas::channel::Secret::expose).collect(), Some(account_sid))
+        }
+        Credentials::WebChat { .. } => (Vec::new(), None),
+    }
+}
+
+/// The commands that a webhook's entries are.
+pub fn commands_of(commands: &Commands, record: &ChannelRecord, entries: Vec<Inbound>) -> Vec<CommandRecord> {
+    let channel_id = record.channel.id;
+    entries
+        .into_iter()
+        .filter_map(|entry| match entry {
+            Inbound::Message(message) => Some(Command::ReceiveMessage { channel_id, message }),
+            Inbound::Report(report) => Some(Command::RecordDelivery { channel_id, report }),
+            Inbound::Ignored { .. } => None,
+        })
+        .map(|command| commands.record(record.channel.workspace_id, Actor::Channel { channel_id }, command))
+        .collect()
+}
+
+async fn bury(
+    state: &AppState,
+    record: &ChannelRecord,
+    content_type: &str,
+    body: &[u8],
+    reason: &str,
+) -> Result<(), TablesError> {
+    let at = state.clock.now();
+    let letter = DeadLetter {
+        id: DeadLetterId::new(at, &rand::random()),
+        channel_id: record.channel.id,
+        provider: record.channel.provider,
+        received_at: at,
+        reason: reason.chars().take(REASON_CHARS).collect(),
+        content_type: content_type.chars().take(REASON_CHARS).collect(),
+        size_bytes: 0,
+        truncated: false,
+        replayed_at: None,
+    };
+    tracing::warn!(dead_letter.id = %letter.id, channel.id = %letter.channel_id, "a webhook cannot be read and was set aside");
+    state.directory.put_dead_letter(record.channel.workspace_id, &DeadLetterRecord::new(letter, body)).await
+}
