@@ -289,7 +289,8 @@ impl Attempt {
         let health = if reached { Health::Answered } else { Health::Down };
         let Some(error) = error else {
             // It answered, but it is too early to believe that nothing will come.
-            let waiting = Entry { due: entry.settled_at.max(now + STORAGE_RETRY), ..entry.clone() };
+            let due = if entry.settled_at > now { entry.settled_at } else { now + STORAGE_RETRY };
+            let waiting = Entry { due, ..entry.clone() };
             return End::new(entry, Fate::Waits(waiting), health);
         };
         let look_ups = entry.look_ups + 1;
