@@ -322,7 +322,7 @@ pub enum ServerFrame {
         id: u64,
         /// Who this is.
         user_id: UserId,
-        /// From where on events come by themselves; the cursor to resume from until a newer one comes.
+        /// Where this connection's events begin, the replay included: the cursor to resume from until a newer one comes.
         cur: String,
         /// `true`: what was missed follows, then `resumed`. `false`: load the state anew.
         resumed: bool,

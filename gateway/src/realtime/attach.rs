@@ -193,7 +193,12 @@ impl Joining<'_> {
             gap = Some(GapReason::TooFar);
         }
         let resumed = gap.is_none() && matches!(start, Start::From(_));
-        let ready = Ready { id: self.wish.id, workspace_id, partition: self.partition, first_offset, resumed, gap };
+        let replay_from = match start {
+            Start::From(offset) if resumed => offset,
+            _ => first_offset,
+        };
+        let partition = self.partition;
+        let ready = Ready { id: self.wish.id, workspace_id, partition, replay_from, first_offset, resumed, gap };
         ready.queue(inner, member, expires_at, &replay);
         Ok(registration)
     }
@@ -203,6 +208,7 @@ struct Ready {
     id: u64,
     workspace_id: schemas::WorkspaceId,
     partition: u32,
+    replay_from: u64,
     first_offset: u64,
     resumed: bool,
     gap: Option<GapReason>,
@@ -212,7 +218,7 @@ impl Ready {
     fn queue(self, inner: &Inner, member: &Member, expires_at: Timestamp, replay: &[Bytes]) {
         let now = Instant::now();
         let connection = &member.connection;
-        let cur = inner.cursors.encode(self.workspace_id, self.partition, self.first_offset);
+        let cursor = |offset| inner.cursors.encode(self.workspace_id, self.partition, offset);
         let outcome = match (self.resumed, self.gap) {
             (true, _) => "resumed",
             (false, Some(_)) => "gap",
@@ -223,7 +229,8 @@ impl Ready {
         let ready = ServerFrame::Ready {
             id: self.id,
             user_id: member.principal.user_id,
-            cur: cur.clone(),
+            // Whoever is cut off in the middle of the replay begins it again.
+            cur: cursor(self.replay_from),
             resumed: self.resumed,
             replay: replay.len() as u64,
             gap: self.gap,
@@ -234,7 +241,7 @@ impl Ready {
             connection.push(frame, Class::Replayed, now);
         }
         if self.resumed {
-            let resumed = ServerFrame::Resumed { n: replay.len() as u64, cur };
+            let resumed = ServerFrame::Resumed { n: replay.len() as u64, cur: cursor(self.first_offset) };
             connection.push(&encode(&resumed), Class::Control, now);
         }
     }
