@@ -35,10 +35,12 @@ pub enum Entry {
         /// Which message.
         key: u64,
     },
-    /// A socket began to listen, before the first message.
+    /// A socket began to listen to everything in a workspace, before the first message.
     Listen {
         /// Which socket.
         socket: u32,
+        /// The workspace's number.
+        space: u32,
     },
     /// A socket was given an event of an added message.
     Receive {
@@ -82,6 +84,8 @@ pub enum Entry {
 /// A message that the hub's API shows in the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stored {
+    /// The number of the workspace that holds it.
+    pub space: u32,
     /// The conversation.
     pub conversation: Uuid,
     /// Its number in it.
@@ -291,10 +295,11 @@ fn check_stored(entries: &[Entry], stored: &[Stored], verdict: &mut Verdict) -> 
     violations
 }
 
-fn numbers_by_conversation(stored: &[Stored]) -> BTreeMap<Uuid, Vec<u64>> {
-    let mut numbers: BTreeMap<Uuid, Vec<u64>> = BTreeMap::new();
+/// The numbers of each conversation, in order; conversations by workspace.
+fn numbers_by_conversation(stored: &[Stored]) -> BTreeMap<(u32, Uuid), Vec<u64>> {
+    let mut numbers: BTreeMap<(u32, Uuid), Vec<u64>> = BTreeMap::new();
     for message in stored {
-        numbers.entry(message.conversation).or_default().push(message.seq);
+        numbers.entry((message.space, message.conversation)).or_default().push(message.seq);
     }
     for of_one in numbers.values_mut() {
         of_one.sort_unstable();
@@ -304,7 +309,7 @@ fn numbers_by_conversation(stored: &[Stored]) -> BTreeMap<Uuid, Vec<u64>> {
 
 fn check_numbering(stored: &[Stored]) -> Vec<Violation> {
     let mut violations = Vec::new();
-    for (conversation, numbers) in numbers_by_conversation(stored) {
+    for ((_space, conversation), numbers) in numbers_by_conversation(stored) {
         for (expected, found) in (1..).zip(numbers) {
             if found != expected {
                 violations.push(Violation::Numbering { conversation, expected, found });
@@ -318,6 +323,8 @@ fn check_numbering(stored: &[Stored]) -> Vec<Violation> {
 /// What a socket has been given so far.
 #[derive(Default)]
 struct Reader {
+    /// The workspace that it sees.
+    space: u32,
     /// The last number of each conversation.
     last: HashMap<Uuid, u64>,
     /// The last offset of each partition.
@@ -333,9 +340,7 @@ fn check_sockets(entries: &[Entry], stored: &[Stored], verdict: &mut Verdict) ->
     let mut violations = Vec::new();
     for entry in entries {
         match *entry {
-            Entry::Listen { socket } => {
-                readers.entry(socket).or_default();
-            }
+            Entry::Listen { socket, space } => readers.entry(socket).or_default().space = space,
             Entry::Receive { socket, partition, offset, conversation, seq, .. } => {
                 verdict.received += 1;
                 let reader = readers.entry(socket).or_default();
@@ -351,12 +356,12 @@ fn check_sockets(entries: &[Entry], stored: &[Stored], verdict: &mut Verdict) ->
             _ => {}
         }
     }
-    let ends: BTreeMap<Uuid, u64> = numbers_by_conversation(stored)
+    let ends: BTreeMap<(u32, Uuid), u64> = numbers_by_conversation(stored)
         .into_iter()
         .filter_map(|(conversation, numbers)| Some((conversation, *numbers.last()?)))
         .collect();
     for (socket, reader) in readers {
-        for (conversation, end) in &ends {
+        for ((_space, conversation), end) in ends.iter().filter(|((space, _), _)| *space == reader.space) {
             let last = reader.last.get(conversation).copied().unwrap_or(0);
             // After a gap, a socket knows of a conversation only once it has moved again.
             let must_know = !reader.forgiven || reader.since_gap.contains(conversation);
@@ -405,7 +410,7 @@ mod tests {
 
     /// A run without faults: `conversations` with `length` messages each, seen by two sockets.
     fn clean(conversations: u64, length: u64) -> (Vec<Entry>, Vec<Stored>) {
-        let mut entries = vec![Entry::Listen { socket: 0 }, Entry::Listen { socket: 1 }];
+        let mut entries = vec![Entry::Listen { socket: 0, space: 0 }, Entry::Listen { socket: 1, space: 0 }];
         let mut stored = Vec::new();
         for seq in 1..=length {
             for conversation in 0..conversations {
@@ -413,7 +418,7 @@ mod tests {
                 entries.push(Entry::Send { key });
                 entries.push(Entry::Ack { key });
                 let conversation = Uuid::from_u128(u128::from(conversation));
-                stored.push(Stored { conversation, seq, key: Some(key) });
+                stored.push(Stored { space: 0, conversation, seq, key: Some(key) });
                 for socket in 0..2 {
                     entries.push(Entry::Receive { socket, partition: 0, offset: key * 3, conversation, seq, key: Some(key) });
                 }
@@ -447,8 +452,8 @@ mod tests {
     #[test]
     fn finds_a_doubled_and_an_invented_message() {
         let (entries, mut stored) = clean(1, 3);
-        stored.push(Stored { conversation: Uuid::nil(), seq: 4, key: Some(1) });
-        stored.push(Stored { conversation: Uuid::nil(), seq: 5, key: Some(77) });
+        stored.push(Stored { space: 0, conversation: Uuid::nil(), seq: 4, key: Some(1) });
+        stored.push(Stored { space: 0, conversation: Uuid::nil(), seq: 5, key: Some(77) });
         let verdict = check(&entries, &stored);
         assert!(verdict.examples.contains(&Violation::Doubled { key: 1, times: 2 }));
         assert!(verdict.examples.contains(&Violation::Invented { key: 77 }));
@@ -458,7 +463,7 @@ mod tests {
     fn an_unclear_message_may_be_there_or_not() {
         let (mut entries, mut stored) = clean(1, 3);
         entries.extend([Entry::Send { key: 10 }, Entry::Unclear { key: 10 }, Entry::Send { key: 11 }, Entry::Unclear { key: 11 }]);
-        stored.push(Stored { conversation: Uuid::max(), seq: 1, key: Some(11) });
+        stored.push(Stored { space: 0, conversation: Uuid::max(), seq: 1, key: Some(11) });
         for socket in 0..2 {
             entries.push(Entry::Receive { socket, partition: 0, offset: 900, conversation: Uuid::max(), seq: 1, key: Some(11) });
         }
@@ -507,7 +512,7 @@ mod tests {
         assert!(matches!(verdict.examples[..], [Violation::SocketRepeat { socket: 0, seq: 3, .. }]));
         let (mut entries, mut stored) = clean(1, 3);
         entries.push(Entry::Send { key: 3 });
-        stored.push(Stored { conversation: Uuid::nil(), seq: 4, key: Some(3) });
+        stored.push(Stored { space: 0, conversation: Uuid::nil(), seq: 4, key: Some(3) });
         for (socket, offset) in [(0, 1), (1, 9)] {
             entries.push(Entry::Receive { socket, partition: 0, offset, conversation: Uuid::nil(), seq: 4, key: Some(3) });
         }

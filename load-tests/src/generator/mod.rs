@@ -6,6 +6,7 @@ pub mod frame;
 pub mod http;
 pub mod latency;
 pub mod schedule;
+pub mod sender;
 pub mod socket;
 pub mod swarm;
 pub mod webhooks;

@@ -58,6 +58,8 @@ pub enum SocketError {
 pub struct SignOn {
     /// Where the hub is.
     pub address: SocketAddr,
+    /// The origin of the page that the socket would be opened by.
+    pub origin: String,
     /// From which address of ours.
     pub source: Option<IpAddr>,
     /// The access token or API token.
@@ -191,8 +193,9 @@ impl Socket {
         let key = STANDARD.encode(rand::random::<[u8; 16]>());
         let request = format!(
             "GET /api/v1/socket HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Protocol: {SUBPROTOCOL}\r\n\r\n",
-            sign_on.address
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Protocol: {SUBPROTOCOL}\r\n\
+             Origin: {}\r\n\r\n",
+            sign_on.address, sign_on.origin
         );
         stream.write_all(request.as_bytes()).await?;
         let mut answer = Vec::with_capacity(512);

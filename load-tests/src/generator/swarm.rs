@@ -85,6 +85,11 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// Forgets the counts, but not the numbers to go on from.
+    pub fn begin_again(&mut self) {
+        *self = Self { last: std::mem::take(&mut self.last), ..Self::default() };
+    }
+
     fn message(&mut self, conversation: Uuid, seq: u64) {
         self.messages += 1;
         match self.last.iter_mut().find(|(known, _)| *known == conversation) {

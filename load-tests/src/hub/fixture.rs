@@ -1,0 +1,296 @@
+//! A hub that is ready to be loaded: workspaces with a Twilio channel each, and a token for each. Started afresh on an
+//! empty folder, or one that runs already.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use schemas::workspace::Workspace;
+use schemas::{ConversationId, WorkspaceId};
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+use super::api::{Api, SmsChannel};
+use super::process::{HubOptions, Served, default_binary};
+use crate::generator::socket::SignOn;
+use crate::generator::swarm::source;
+use crate::generator::webhooks::{Target, customer_number};
+use crate::machine::Usage;
+use crate::simulator::{CallbackPlan, Config as SimulatorConfig, Simulator};
+use crate::twilio::sid;
+
+/// The sign-in of the first owner. A made-up one.
+const OWNER_EMAIL: &str = "owner@load.saler.test";
+const OWNER_PASSWORD: &str = "correct-horse-battery-2026";
+const AUTH_TOKEN: &str = "load0123456789abcdef0123456789ab";
+/// How long the hub may take to show what it acknowledged.
+const CATCH_UP_WITHIN: Duration = Duration::from_mins(2);
+const POLL: Duration = Duration::from_millis(20);
+/// Sockets of one person that the workloads open: all sockets of a workspace share one token.
+const SOCKETS_PER_USER: usize = 20_000;
+
+/// Which hub.
+#[derive(Clone, Debug, clap::Args)]
+pub struct HubChoice {
+    /// A hub that runs already, such as `http://127.0.0.1:8080`, with --email and --password of somebody who may make
+    /// workspaces. Without it, a hub is started on an empty folder.
+    #[arg(long, requires = "email", requires = "password", conflicts_with = "spawn")]
+    pub hub: Option<String>,
+    /// With --hub: who signs in.
+    #[arg(long)]
+    pub email: Option<String>,
+    /// With --hub: their password.
+    #[arg(long)]
+    pub password: Option<String>,
+    /// The program to start; `saler` beside this program if absent.
+    #[arg(long)]
+    pub spawn: Option<PathBuf>,
+    /// On which disk the hub's folder is made; the system's temporary folder if absent.
+    #[arg(long)]
+    pub dir: Option<PathBuf>,
+}
+
+/// A hub with workspaces.
+#[derive(Debug)]
+pub struct Fixture {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The base of its addresses, which webhooks are signed for.
+    pub base_url: String,
+    /// Its workspaces.
+    pub spaces: Vec<Space>,
+    /// Its process, if this program started it.
+    pub process: Option<Served>,
+    /// How it was started, if this program started it.
+    pub options: Option<HubOptions>,
+    /// The provider that its channels send through.
+    pub simulator: Simulator,
+    dir: TempDir,
+}
+
+/// A workspace.
+#[derive(Clone, Debug)]
+pub struct Space {
+    /// Its id.
+    pub id: WorkspaceId,
+    /// Its API, as its owner.
+    pub api: Api,
+    /// Its channel.
+    pub target: Target,
+}
+
+impl Fixture {
+    /// Starts a hub, or takes the one named, and makes so many workspaces in it.
+    ///
+    /// # Errors
+    /// If the hub cannot be started or reached, or refuses.
+    pub async fn start(choice: &HubChoice, workspaces: usize, variables: &[(&str, &str)]) -> anyhow::Result<Self> {
+        let dir = match &choice.dir {
+            Some(parent) => TempDir::with_prefix_in("saler-load-", parent),
+            None => TempDir::with_prefix("saler-load-"),
+        }
+        .context("cannot make a folder for the hub")?;
+        let account = sid("AC", rand::random());
+        let simulator = Simulator::start(SimulatorConfig {
+            callbacks: CallbackPlan::prompt(),
+            ..SimulatorConfig::single(&account, AUTH_TOKEN)
+        })
+        .await?;
+        let mut fixture = match &choice.hub {
+            Some(hub) => Self::external(hub, simulator, dir)?,
+            None => Self::spawned(choice.spawn.as_deref(), simulator, dir, variables).await?,
+        };
+        let email = choice.email.as_deref().unwrap_or(OWNER_EMAIL);
+        let password = choice.password.as_deref().unwrap_or(OWNER_PASSWORD);
+        let (owner, _tokens) = Api::new(&fixture.base_url)?.sign_in(email, password).await?;
+        for number in 0..workspaces {
+            let space = fixture.make_space(&owner, (email, password), &account, number).await?;
+            fixture.spaces.push(space);
+        }
+        Ok(fixture)
+    }
+
+    fn external(hub: &str, simulator: Simulator, dir: TempDir) -> anyhow::Result<Self> {
+        let url = url::Url::parse(hub).with_context(|| format!("--hub {hub:?} is not an address"))?;
+        let addresses = url.socket_addrs(|| None).with_context(|| format!("--hub {hub:?} cannot be resolved"))?;
+        Ok(Self {
+            address: *addresses.first().context("--hub has no address")?,
+            base_url: hub.trim_end_matches('/').to_owned(),
+            spaces: Vec::new(),
+            process: None,
+            options: None,
+            simulator,
+            dir,
+        })
+    }
+
+    async fn spawned(
+        binary: Option<&Path>,
+        simulator: Simulator,
+        dir: TempDir,
+        variables: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
+        let mut options = HubOptions::new(default_binary(binary)?, dir.path().to_owned())?;
+        options.variables.push(("SALER_SOCKET__MAX_PER_USER".to_owned(), SOCKETS_PER_USER.to_string()));
+        options.variables.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        make_owner(&options).await?;
+        let process = options.serve().await?;
+        Ok(Self {
+            address: options.address,
+            base_url: options.base_url(),
+            spaces: Vec::new(),
+            process: Some(process),
+            options: Some(options),
+            simulator,
+            dir,
+        })
+    }
+
+    async fn make_space(
+        &self,
+        owner: &Api,
+        (email, password): (&str, &str),
+        account: &str,
+        number: usize,
+    ) -> anyhow::Result<Space> {
+        let workspace = owner.create_workspace(&format!("Load {number}")).await?;
+        let sign_in = json!({ "email": email, "password": password, "workspace_id": workspace.id });
+        let tokens: schemas::api::auth::Tokens = owner.post("auth/sign-in", &sign_in, None).await?;
+        // An API token, since it outlives the run, and a sign-in does not.
+        let token = owner.with_token(tokens.access_token).create_token("owner").await?;
+        let api = owner.with_token(token);
+        let target_number = format!("+1415{number:07}");
+        let channel_id = api
+            .create_sms_channel(&SmsChannel {
+                address: &target_number,
+                account_sid: account,
+                auth_token: AUTH_TOKEN,
+                api_base: &self.simulator.api_base(),
+            })
+            .await?;
+        let target = Target {
+            channel_id,
+            number: target_number,
+            account_sid: account.to_owned(),
+            auth_token: AUTH_TOKEN.to_owned(),
+        };
+        Ok(Space { id: workspace.id, api, target })
+    }
+
+    /// The auth token of all channels.
+    pub fn auth_token(&self) -> &'static str {
+        AUTH_TOKEN
+    }
+
+    /// The folder of the run, on the hub's disk.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// What the hub's process uses now; nothing if this program did not start it.
+    pub fn usage(&self) -> Usage {
+        self.process.as_ref().and_then(|process| process.usage().ok()).unwrap_or_default()
+    }
+
+    /// The workspace of message or customer `index`: in turn.
+    pub fn space(&self, index: u64) -> Option<&Space> {
+        let count = u64::try_from(self.spaces.len()).ok().filter(|count| *count > 0)?;
+        self.spaces.get(usize::try_from(index % count).ok()?)
+    }
+
+    /// How socket `index` signs in to a workspace.
+    pub fn sign_on(&self, space: &Space, index: usize, topics: Vec<String>) -> SignOn {
+        SignOn {
+            address: self.address,
+            origin: self.base_url.clone(),
+            source: Some(source(index)),
+            token: space.api.token().to_owned(),
+            device: format!("load-{index}"),
+            topics,
+            acknowledge: false,
+            receive_buffer: None,
+        }
+    }
+
+    /// Waits until the engine has applied all commands, by the hub's own metrics; gives how long that took.
+    ///
+    /// # Errors
+    /// If it does not within two minutes.
+    pub async fn caught_up(&self) -> anyhow::Result<Duration> {
+        let start = Instant::now();
+        while start.elapsed() < CATCH_UP_WITHIN {
+            let lags = self.metric("saler_engine_lag_commands").await?;
+            if !lags.is_empty() && lags.iter().all(|(_labels, lag)| *lag <= 0.0) {
+                return Ok(start.elapsed());
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        anyhow::bail!("the engine has not caught up within {CATCH_UP_WITHIN:?}")
+    }
+
+    /// The values of a metric of the hub, each with its labels as they are written.
+    ///
+    /// # Errors
+    /// If `/metrics` cannot be read.
+    pub async fn metric(&self, name: &str) -> anyhow::Result<Vec<(String, f64)>> {
+        let url = format!("{}/metrics", self.base_url);
+        let answer = reqwest::Client::builder().no_proxy().build()?.get(&url).send().await;
+        let text = answer.and_then(reqwest::Response::error_for_status).context("no metrics")?.text().await?;
+        Ok(metric_values(&text, name))
+    }
+
+    /// The conversations of customers `0..customers`, in their order: customer `i` writes to workspace `i` in turn.
+    ///
+    /// # Errors
+    /// If one is missing.
+    pub async fn conversations_of(&self, customers: u64) -> anyhow::Result<Vec<ConversationId>> {
+        let mut found = std::collections::HashMap::new();
+        for space in &self.spaces {
+            for view in space.api.all_conversations("open").await? {
+                found.insert((space.id, view.conversation.contact_address), view.conversation.id);
+            }
+        }
+        (0..customers)
+            .map(|customer| {
+                let space = self.space(customer).context("there are no workspaces")?;
+                let id = found.get(&(space.id, customer_number(customer)));
+                id.copied().with_context(|| format!("customer {customer} has no conversation"))
+            })
+            .collect()
+    }
+}
+
+/// Makes the first workspace and its owner on the command line, before the hub runs.
+async fn make_owner(options: &HubOptions) -> anyhow::Result<()> {
+    let made = options.run(&["workspace", "create", "--name", "Load"]).await?;
+    let made: Workspace = serde_json::from_str(&made).context("`saler workspace create` answered something unexpected")?;
+    let workspace = made.id.to_string();
+    let owner = ["--email", OWNER_EMAIL, "--name", "Load", "--role", "owner", "--password", OWNER_PASSWORD];
+    let arguments = ["user", "create", "--workspace", &workspace].into_iter().chain(owner).collect::<Vec<_>>();
+    options.run(&arguments).await.map(drop)
+}
+
+fn metric_values(text: &str, name: &str) -> Vec<(String, f64)> {
+    text.lines()
+        .filter_map(|line| {
+            let rest = line.strip_prefix(name)?;
+            let (labels, value) = rest.rsplit_once(' ')?;
+            (labels.is_empty() || labels.starts_with('{')).then_some(())?;
+            Some((labels.to_owned(), value.parse().ok()?))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_a_metric_with_and_without_labels() {
+        let text = "# TYPE a counter\na{x=\"1 2\"} 3\na{x=\"2\"} 4.5\nab 5\na 6\n";
+        let values = metric_values(text, "a");
+        assert_eq!(values, [("{x=\"1 2\"}".to_owned(), 3.0), ("{x=\"2\"}".to_owned(), 4.5), (String::new(), 6.0)]);
+    }
+}
