@@ -44,7 +44,7 @@ pub(crate) fn senders(total_timeout: Duration) -> ProviderSenders {
 }
 
 fn sender(record: &ChannelRecord) -> Arc<dyn Sender> {
-    senders(Duration::from_millis(500)).sender(record).unwrap()
+    senders(Duration::from_secs(1)).sender(record).unwrap()
 }
 
 fn sms(fake: &FakeTwilio) -> Arc<dyn Sender> {
