@@ -54,7 +54,7 @@ async fn a_folder_is_opened_once_and_again_after_it_was_closed() {
 }
 
 #[tokio::test]
-async fn too_little_room_refuses_writes_but_not_reads() {
+async fn too_little_room_refuses_the_opening_and_names_the_folder() {
     let dir = TempDir::new().unwrap();
     let tables = EmbeddedTables::open(small(&dir)).unwrap();
     put(&tables, 1, Sync::Later).await;
