@@ -67,6 +67,8 @@ struct Queue {
     /// When the oldest counted frame without an acknowledgement was pushed.
     unacknowledged_since_ms: Option<u32>,
     closing: Option<CloseCode>,
+    /// What the close frame holds, if it is the answer to the client's.
+    close_answer: Option<Bytes>,
     close_written: bool,
 }
 
@@ -205,6 +207,16 @@ impl Connection {
         }
     }
 
+    /// Answers the client's close frame with its own code, as RFC 6455, 5.5.1 asks.
+    pub(crate) fn answer_close(&self, code: Option<u16>) {
+        let answer = code.map_or_else(Bytes::new, |code| Bytes::copy_from_slice(&code.to_be_bytes()));
+        let mut queue = self.queue();
+        if queue.closing.is_none() {
+            queue.close_answer = Some(answer);
+            self.close_locked(queue, CloseCode::Normal);
+        }
+    }
+
     fn close_locked(&self, mut queue: MutexGuard<'_, Queue>, code: CloseCode) {
         queue.closing = Some(code);
         if code.drops_queue() {
@@ -264,7 +276,7 @@ impl Connection {
                 Some(_) if queue.close_written => Poll::Ready(None),
                 Some(code) => {
                     queue.close_written = true;
-                    let payload = close_payload(code);
+                    let payload = queue.close_answer.take().unwrap_or_else(|| close_payload(code).into());
                     let mut bytes = BytesMut::with_capacity(payload.len() + 2);
                     write_header(&mut bytes, Opcode::Close, payload.len());
                     bytes.put_slice(&payload);
@@ -391,7 +403,7 @@ mod tests {
         assert!(connection.is_open());
         connection.enable_batches();
         let bytes = drain(&connection);
-        assert_eq!(bytes.iter().filter(|byte| **byte == b'r').count(), HARD_FRAMES * 4 + 1);
+        assert_eq!(bytes.split(|byte| *byte == b'r').count(), HARD_FRAMES * 4 + 2);
         assert!(!bytes.windows(9).any(|window| window == b"old board") && bytes.ends_with(b"\nnew board"));
     }
 }

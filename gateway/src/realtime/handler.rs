@@ -15,6 +15,7 @@ use schemas::socket::SUBPROTOCOL;
 use serde::Deserialize;
 
 use super::body::OutgoingBody;
+use super::connection::Connection;
 use super::frames::encode;
 use super::os::SocketDescriptor;
 use super::session::Session;
@@ -123,6 +124,14 @@ fn upgrade(
     {
         return Err(unavailable("there are too many sockets now"));
     }
+    let open = inner.open();
+    let response = handshake(request, &open.connection)?;
+    let descriptor = request.conn_data::<SocketDescriptor>().copied();
+    Ok((response, Upgraded { open, payload: payload.into_inner(), descriptor }))
+}
+
+/// Answers the handshake; the response's body is the connection's queue.
+pub(crate) fn handshake(request: &HttpRequest, connection: &Arc<Connection>) -> Result<HttpResponse, Refused> {
     let offered = request.headers().contains_key(header::SEC_WEBSOCKET_PROTOCOL);
     // Only the handshake of `actix_ws` is used: frames are read and written by `wire`, without its queues.
     let nothing = web::Payload::from_request(request, &mut dev::Payload::None)
@@ -138,15 +147,12 @@ fn upgrade(
             "Sec-WebSocket-Protocol: offer saler.v1",
         ));
     }
-    let open = inner.open();
-    let response = response.set_body(BoxBody::new(OutgoingBody::new(Arc::clone(&open.connection))));
-    let descriptor = request.conn_data::<SocketDescriptor>().copied();
-    Ok((response, Upgraded { open, payload: payload.into_inner(), descriptor }))
+    Ok(response.set_body(BoxBody::new(OutgoingBody::new(Arc::clone(connection)))))
 }
 
 /// Why a socket is not opened.
 #[derive(Debug)]
-struct Refused {
+pub(crate) struct Refused {
     status: StatusCode,
     code: ErrorCode,
     detail: String,
@@ -161,7 +167,7 @@ fn refuse(status: StatusCode, code: ErrorCode, detail: &str) -> Refused {
 }
 
 impl Refused {
-    fn response(self, request: &HttpRequest) -> HttpResponse {
+    pub(crate) fn response(self, request: &HttpRequest) -> HttpResponse {
         let Self { status, code, detail } = self;
         let name =
             serde_json::to_value(code).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default();

@@ -69,6 +69,8 @@ impl Topic {
 pub(crate) struct Member {
     pub(crate) connection: Arc<Connection>,
     pub(crate) principal: Principal,
+    /// The same person with the newest token: what is checked again.
+    current: Mutex<Principal>,
     pub(crate) device: Option<Box<str>>,
     /// Live events before this offset are not for it: it has them already.
     pub(crate) first_offset: u64,
@@ -83,7 +85,19 @@ impl Member {
         device: Option<Box<str>>,
         first_offset: u64,
     ) -> Self {
-        Self { connection, principal, device, first_offset, flags: AtomicU8::new(0), conversations: Mutex::default() }
+        let current = Mutex::new(principal.clone());
+        let (flags, conversations) = (AtomicU8::new(0), Mutex::default());
+        Self { connection, principal, current, device, first_offset, flags, conversations }
+    }
+
+    /// The person has renewed the token.
+    pub(crate) fn renew(&self, principal: Principal) {
+        *locked(&self.current) = principal;
+    }
+
+    /// The person with the newest token.
+    pub(crate) fn current(&self) -> Principal {
+        locked(&self.current).clone()
     }
 
     /// Whether it subscribed to a topic of this kind.

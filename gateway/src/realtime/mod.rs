@@ -27,7 +27,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::principal::{AuthError, Authenticator};
+use crate::auth::principal::{AuthError, Authenticator, Principal};
 
 mod attach;
 mod boards;
@@ -37,6 +37,7 @@ mod commands;
 pub mod config;
 mod connection;
 mod cursor;
+mod echo;
 mod entry;
 mod frames;
 mod handler;
@@ -53,6 +54,7 @@ mod wire;
 pub use boards::{BoardFeed, BoardSource, WatchFeed};
 pub use close::CloseCode;
 pub use config::SocketConfig;
+pub use echo::echo;
 pub use os::{on_connect, tune_socket};
 pub use outcomes::{AwaitedOutcome, Outcomes, Settled};
 
@@ -60,7 +62,7 @@ use boards::Boards;
 use connection::{Class, Connection};
 use cursor::Cursors;
 use frames::encode;
-use hub::Hub;
+use hub::{Hub, Member};
 use partition::Partition;
 use presence::Presence;
 use visitor::Visitors;
@@ -162,24 +164,30 @@ impl Inner {
     async fn recheck(&self) {
         loop {
             tokio::time::sleep(Duration::from_millis(self.config.recheck_ms)).await;
-            let mut by_credential = HashMap::new();
+            let mut by_credential: HashMap<_, Vec<(Principal, Arc<Member>)>> = HashMap::new();
             for member in self.hub.members() {
-                let principal = &member.principal;
+                let principal = member.current();
                 let key = (principal.workspace_id, principal.user_id, format!("{:?}", principal.credential));
-                by_credential.entry(key).or_insert_with(Vec::new).push(member);
+                by_credential.entry(key).or_default().push((principal, member));
             }
             futures::stream::iter(by_credential.into_values())
                 .for_each_concurrent(CONCURRENT_RECHECKS, async |members| {
-                    let Some(first) = members.first() else { return };
-                    let code = match self.authenticator.recheck(&first.principal).await {
-                        Ok(now) if now.role == first.principal.role => return,
-                        Ok(_) => CloseCode::Forbidden,
-                        Err(AuthError::Invalid) => CloseCode::Unauthenticated,
+                    // The newest token of several with the same credential; each socket sees to its own end.
+                    let Some((latest, _)) = members.iter().max_by_key(|(principal, _)| principal.expires_at) else {
+                        return;
+                    };
+                    let now = match self.authenticator.recheck(latest).await {
+                        Ok(now) => Some(now.role),
+                        Err(AuthError::Invalid) => None,
                         // The next round may be able to; an access token ends by itself.
                         Err(AuthError::Unavailable) => return,
                     };
-                    for member in &members {
-                        member.connection.close(code);
+                    for (principal, member) in &members {
+                        match now {
+                            Some(role) if role == principal.role => {}
+                            Some(_) => member.connection.close(CloseCode::Forbidden),
+                            None => member.connection.close(CloseCode::Unauthenticated),
+                        }
                     }
                 })
                 .await;

@@ -252,7 +252,7 @@ impl Session {
                             }
                         }
                         Incoming::Pong => {}
-                        Incoming::Close(_) => self.connection().close(CloseCode::Normal),
+                        Incoming::Close(code) => self.connection().answer_close(code),
                     }
                 }
                 Err(code) => self.connection().close(code),
@@ -383,6 +383,7 @@ impl Session {
         if (principal.user_id, principal.workspace_id, principal.role) != (old.user_id, old.workspace_id, old.role) {
             return connection.close(CloseCode::Forbidden);
         }
+        signed_in.registration.member.renew(principal.clone());
         signed_in.principal = principal;
         signed_in.warned = false;
         self.send(&plain_ok(auth.id));

@@ -241,11 +241,11 @@ mod tests {
         match payload.len() {
             short @ 0..126 => frame.push(0x80 | u8::try_from(short).unwrap()),
             medium @ 126..65_536 => {
-                frame.push(0x80 | 126);
+                frame.push(0x80 | 0x7e);
                 frame.extend_from_slice(&u16::try_from(medium).unwrap().to_be_bytes());
             }
             long => {
-                frame.push(0x80 | 127);
+                frame.push(0x80 | 0x7f);
                 frame.extend_from_slice(&(long as u64).to_be_bytes());
             }
         }
@@ -328,7 +328,7 @@ mod tests {
         assert_eq!(decode(&masked(true, 1, &[0xff])), Err(CloseCode::Utf8));
         assert_eq!(decode(&masked(true, 8, &[3, 232, 0xff])), Err(CloseCode::Utf8));
         assert_eq!(decode(&masked(true, 2, &vec![0; 64 * 1024 + 1])), Err(CloseCode::TooBig));
-        let pieces = [masked(false, 2, &[0; 40_000]), masked(true, 0, &[0; 40_000])].concat();
+        let pieces = [masked(false, 2, &vec![0; 40_000]), masked(true, 0, &vec![0; 40_000])].concat();
         assert_eq!(decode(&pieces), Err(CloseCode::TooBig));
         assert_eq!(decode(&masked(true, 8, &[3, 232])), Ok(vec![Incoming::Close(Some(1000))]));
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -116,20 +117,35 @@ pub(crate) fn assigned(from: Option<UserId>, to: Option<UserId>) -> Event {
 }
 
 /// Tokens and what they stand for.
-#[derive(Debug, Default)]
-pub(crate) struct People(Mutex<HashMap<String, Principal>>);
+#[derive(Debug)]
+pub(crate) struct People {
+    by_token: Mutex<HashMap<String, Principal>>,
+    clock: Arc<ManualClock>,
+    rechecks: AtomicU64,
+}
+
+impl People {
+    /// How often somebody was checked again.
+    pub(crate) fn rechecks(&self) -> u64 {
+        self.rechecks.load(Ordering::SeqCst)
+    }
+}
 
 #[async_trait]
 impl Authenticator for People {
     async fn authenticate(&self, bearer: &str) -> Result<Principal, AuthError> {
-        self.0.lock().unwrap().get(bearer).cloned().ok_or(AuthError::Invalid)
+        self.by_token.lock().unwrap().get(bearer).cloned().ok_or(AuthError::Invalid)
     }
 
     async fn recheck(&self, principal: &Principal) -> Result<Principal, AuthError> {
-        let people = self.0.lock().unwrap();
-        let found = people.values().find(|known| {
-            (known.user_id, known.workspace_id) == (principal.user_id, principal.workspace_id)
-        });
+        self.rechecks.fetch_add(1, Ordering::SeqCst);
+        if self.clock.now() >= principal.expires_at {
+            return Err(AuthError::Invalid);
+        }
+        let people = self.by_token.lock().unwrap();
+        let found = people
+            .values()
+            .find(|known| (known.user_id, known.workspace_id) == (principal.user_id, principal.workspace_id));
         found.cloned().ok_or(AuthError::Invalid)
     }
 }
@@ -165,11 +181,7 @@ impl Bench {
     }
 
     /// A process over a log that may have a past.
-    pub(crate) async fn over(
-        log: Arc<MemoryLog>,
-        config: SocketConfig,
-        boards: Option<Arc<dyn BoardSource>>,
-    ) -> Self {
+    pub(crate) async fn over(log: Arc<MemoryLog>, config: SocketConfig, boards: Option<Arc<dyn BoardSource>>) -> Self {
         let tables = Arc::new(MemoryTables::new());
         Self::with(log, tables, config, boards).await
     }
@@ -181,7 +193,7 @@ impl Bench {
         boards: Option<Arc<dyn BoardSource>>,
     ) -> Self {
         let clock = Arc::new(ManualClock::at(start()));
-        let people = Arc::new(People::default());
+        let people = Arc::new(People { by_token: Mutex::default(), clock: Arc::clone(&clock), rechecks: AtomicU64::new(0) });
         let send_buffer = config.send_buffer_bytes;
         let realtime = Realtime::new(Dependencies {
             log: Arc::clone(&log) as _,
@@ -222,13 +234,13 @@ impl Bench {
             credential: Credential::Session(SessionId::new(start(), &entropy(n))),
             expires_at: self.clock.now().after(Duration::from_hours(1)),
         };
-        self.people.0.lock().unwrap().insert(token.clone(), principal);
+        self.people.by_token.lock().unwrap().insert(token.clone(), principal);
         token
     }
 
     /// Changes what a token stands for.
     pub(crate) fn change(&self, token: &str, change: impl FnOnce(&mut Principal)) {
-        change(self.people.0.lock().unwrap().get_mut(token).unwrap());
+        change(self.people.by_token.lock().unwrap().get_mut(token).unwrap());
     }
 
     /// Makes it the API token of a program.
@@ -240,7 +252,7 @@ impl Bench {
 
     /// Signs a person out.
     pub(crate) fn sign_out(&self, token: &str) {
-        self.people.0.lock().unwrap().remove(token);
+        self.people.by_token.lock().unwrap().remove(token);
     }
 
     /// A socket that has had its `hello`.

@@ -141,8 +141,7 @@ async fn topics_choose_and_rights_still_decide() {
 
     bench.publish_message(1, &conversation(3, None), 1).await;
     bench.publish_message(1, &mine, 2).await;
-    let presence =
-        Event::AgentPresenceChanged { user_id: user(9), availability: Availability::Busy, connected: true };
+    let presence = Event::AgentPresenceChanged { user_id: user(9), availability: Availability::Busy, connected: true };
     bench.publish(1, vec![(presence, None)]).await;
     assert_eq!(agent.until("ev").await["d"]["event"]["message"]["seq"], 2);
     assert_eq!(agent.until("ev").await["d"]["event"]["availability"], "busy");
@@ -205,7 +204,8 @@ proptest! {
             for (n, role, client) in &mut clients {
                 loop {
                     let frame = client.next().await;
-                    assert_eq!(frame["d"]["workspace_id"].as_str().is_none_or(|id| id == workspace(1).to_string()), true);
+                    let whose = frame["d"]["workspace_id"].as_str();
+                    assert!(whose.is_none_or(|id| id == workspace(1).to_string()));
                     if frame["d"]["event"]["message"]["seq"] == 999 {
                         break;
                     }

@@ -43,11 +43,11 @@ pub(crate) fn frame(fin: bool, opcode: u8, payload: &[u8]) -> Vec<u8> {
     match payload.len() {
         short @ 0..126 => bytes.push(0x80 | u8::try_from(short).unwrap()),
         medium @ 126..65_536 => {
-            bytes.push(0x80 | 126);
+            bytes.push(0x80 | 0x7e);
             bytes.extend(u16::try_from(medium).unwrap().to_be_bytes());
         }
         long => {
-            bytes.push(0x80 | 127);
+            bytes.push(0x80 | 0x7f);
             bytes.extend((long as u64).to_be_bytes());
         }
     }
@@ -156,9 +156,7 @@ impl WsClient {
         assert_eq!(second & 0x80, 0, "the hub does not mask");
         let (length, start) = match second {
             126 => (usize::from(u16::from_be_bytes(self.buffer.get(2..4)?.try_into().unwrap())), 4),
-            127 => {
-                (usize::try_from(u64::from_be_bytes(self.buffer.get(2..10)?.try_into().unwrap())).unwrap(), 10)
-            }
+            127 => (usize::try_from(u64::from_be_bytes(self.buffer.get(2..10)?.try_into().unwrap())).unwrap(), 10),
             short => (usize::from(short), 2),
         };
         if self.buffer.len() < start + length {
@@ -198,7 +196,7 @@ impl WsClient {
     }
 
     /// Reads to the end of the connection; whether a close frame was seen.
-    pub(crate) async fn to_end(&mut self) -> Option<u16> {
+    pub(crate) async fn read_to_end(&mut self) -> Option<u16> {
         let mut code = None;
         loop {
             match self.receive().await {

@@ -148,7 +148,7 @@ impl VisitorSession {
                             }
                         }
                         Incoming::Pong => {}
-                        Incoming::Close(_) => self.connection().close(CloseCode::Normal),
+                        Incoming::Close(code) => self.connection().answer_close(code),
                     }
                 }
                 Err(code) => self.connection().close(code),
