@@ -19,6 +19,10 @@ const MAX_KNOWN: usize = 400;
 const RETURNING_SHARE: f64 = 0.3;
 /// The share of talks that simulated agents take; the others are left to the human.
 const TAKEN_SHARE: f64 = 0.6;
+/// The most talks that are left to the human at once; above, simulated agents take all new ones.
+const MAX_LEFT: usize = 12;
+/// The share of those who ask once more that simulated agents help after all.
+const HELPED_SHARE: f64 = 0.5;
 /// How long a customer waits before they ask once more.
 const NUDGE_AFTER: Duration = Duration::from_secs(150);
 /// How long a customer waits before they give up.
@@ -108,13 +112,25 @@ impl Director {
         self.talks.retain(|talk| talk.waiting_since.is_none_or(|since| now < since + GIVE_UP_AFTER));
         let due = self.talks.iter().position(|talk| talk.is_due(now));
         // Now and then somebody new comes in between, so that a busy demo does not stop growing.
-        let newcomer = self.talks.len() < MAX_TALKS && self.random.random_bool(0.15);
+        let newcomer = self.random.random_bool(0.15);
         let at = match due {
             Some(at) if !newcomer => at,
-            _ if self.talks.len() < MAX_TALKS => self.begin(now),
-            _ => return (None, None),
+            _ => {
+                self.make_room();
+                self.begin(now)
+            }
         };
         self.speak(at, now)
+    }
+
+    /// Lets whoever waits longest give up, if there are too many talks: the demo goes on whether anybody answers or not.
+    fn make_room(&mut self) {
+        if self.talks.len() >= MAX_TALKS {
+            let waiting = (0..).zip(&self.talks).min_by_key(|(_, talk)| (talk.waiting_since.is_none(), talk.waiting_since));
+            if let Some((at, _)) = waiting {
+                self.finish(at);
+            }
+        }
     }
 
     /// An agent's answer reached this customer.
@@ -161,6 +177,8 @@ impl Director {
             Language::English => self.english.len(),
             Language::Arabic => self.arabic.len(),
         };
+        let left = self.talks.iter().filter(|talk| !talk.taken_by_agents).count();
+        let taken_by_agents = self.with_agents && (left >= MAX_LEFT || self.random.random_bool(TAKEN_SHARE));
         self.talks.push(Talk {
             persona,
             channel,
@@ -169,7 +187,7 @@ impl Director {
             due_at: now,
             waiting_since: None,
             nudged: false,
-            taken_by_agents: self.with_agents && self.random.random_bool(TAKEN_SHARE),
+            taken_by_agents,
         });
         self.talks.len() - 1
     }
@@ -181,8 +199,10 @@ impl Director {
             Language::Arabic => (&self.arabic, ARABIC_NUDGES),
         };
         let lines = dialogues.get(talk.dialogue).map(|dialogue| dialogue.lines.as_slice()).unwrap_or_default();
-        let content = if talk.waiting_since.is_some() {
+        let asks_again = talk.waiting_since.is_some();
+        let content = if asks_again {
             talk.nudged = true;
+            talk.taken_by_agents |= self.with_agents && self.random.random_bool(HELPED_SHARE);
             Content::Text(nudges.choose(&mut self.random).copied().unwrap_or("?").to_owned())
         } else {
             let Some(Line::Customer(content)) = lines.get(talk.position) else {
@@ -202,9 +222,8 @@ impl Director {
                 talk.due_at = now + Duration::from_millis(self.random.random_range(2_000..7_000));
             }
             Some(Line::Agent(answer)) => {
-                let first_wait = talk.waiting_since.is_none();
                 talk.waiting_since.get_or_insert(now);
-                if talk.taken_by_agents && first_wait {
+                if talk.taken_by_agents {
                     let rest = lines.get(talk.position + 1..).unwrap_or_default();
                     wish = Some(Wish {
                         number: talk.persona.number.clone(),
@@ -271,7 +290,7 @@ mod tests {
         }
         assert!(said > 2_000, "{said} messages");
         assert!(wishes > 200, "{wishes} wishes");
-        assert!(director.talks() < MAX_TALKS, "talks end: {}", director.talks());
+        assert!(director.talks() <= MAX_TALKS, "talks end: {}", director.talks());
         assert!(!director.known.is_empty());
     }
 

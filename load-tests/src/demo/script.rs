@@ -146,8 +146,8 @@ const ARABIC_PRODUCTS: &[&str] = &[
 const ENGLISH_DATES: &[&str] = &["Sunday", "Monday", "Thursday", "the 3rd", "the 12th", "next Wednesday"];
 const ARABIC_DATES: &[&str] = &["الأحد", "الاثنين", "الخميس", "3 الشهر", "12 الشهر", "الأربعاء القادم"];
 /// Prefixes of mobile numbers, to which seven digits are added: Saudi Arabia, the Emirates, Egypt, Britain, …
-const ENGLISH_PREFIXES: &[&str] = &["+4477009", "+97150", "+96650", "+97455", "+1415555"];
-const ARABIC_PREFIXES: &[&str] = &["+96655", "+96653", "+97156", "+20100", "+96599", "+96171", "+21266", "+96477"];
+const ENGLISH_PREFIXES: &[&str] = &["+44774", "+97150", "+96650", "+9745", "+1415"];
+const ARABIC_PREFIXES: &[&str] = &["+96655", "+96653", "+97156", "+20100", "+9659", "+9617", "+21266", "+964770"];
 
 impl Persona {
     /// A new customer. `index` keeps numbers apart.

@@ -217,6 +217,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
         #[test]
         fn messages_come_out_whole_however_they_are_cut(
             lengths in prop::collection::vec(prop_oneof![0_usize..300, 60_000_usize..70_000], 1..6),

@@ -1,5 +1,6 @@
 //! A client of the hub's REST API: what the demo's agents and the workloads need of it.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -51,6 +52,21 @@ impl Api {
     /// The token.
     pub fn token(&self) -> &str {
         &self.token
+    }
+
+    /// The base of its addresses.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Where the hub listens.
+    ///
+    /// # Errors
+    /// If the base is no address, or its name cannot be resolved.
+    pub fn address(&self) -> anyhow::Result<SocketAddr> {
+        let url = url::Url::parse(&self.base).with_context(|| format!("{:?} is not an address", self.base))?;
+        let addresses = url.socket_addrs(|| None).with_context(|| format!("{:?} cannot be resolved", self.base))?;
+        addresses.first().copied().with_context(|| format!("{:?} has no address", self.base))
     }
 
     /// Whether `/readyz` answers 200.
@@ -108,14 +124,19 @@ impl Api {
         Ok(created.view.channel.id)
     }
 
-    /// One page of conversations of a status, latest activity first, of all that the caller may see.
+    /// One page of conversations of a status and an assignee (`all`, `me`, `none`), latest activity first.
     ///
     /// # Errors
     /// If the hub cannot be reached or refuses.
-    pub async fn conversations(&self, status: &str, cursor: Option<&str>) -> anyhow::Result<Page<ConversationView>> {
+    pub async fn conversations(
+        &self,
+        status: &str,
+        assignee: &str,
+        cursor: Option<&str>,
+    ) -> anyhow::Result<Page<ConversationView>> {
         let mut query = vec![
             ("status", status.to_owned()),
-            ("assignee", "all".to_owned()),
+            ("assignee", assignee.to_owned()),
             ("limit", PAGE_LIMIT.to_string()),
         ];
         query.extend(cursor.map(|cursor| ("cursor", cursor.to_owned())));
@@ -130,7 +151,7 @@ impl Api {
         let mut all = Vec::new();
         let mut cursor = None;
         loop {
-            let page = self.conversations(status, cursor.as_deref()).await?;
+            let page = self.conversations(status, "all", cursor.as_deref()).await?;
             all.extend(page.items);
             cursor = page.next_cursor;
             if cursor.is_none() {

@@ -105,6 +105,8 @@ impl Fixture {
         let email = choice.email.as_deref().unwrap_or(OWNER_EMAIL);
         let password = choice.password.as_deref().unwrap_or(OWNER_PASSWORD);
         let (owner, _tokens) = Api::new(&fixture.base_url)?.sign_in(email, password).await?;
+        // A person's oldest sign-in gives way to new ones, an API token does not.
+        let owner = owner.with_token(owner.create_token("owner").await?);
         for number in 0..workspaces {
             let space = fixture.make_space(&owner, (email, password), &account, number).await?;
             fixture.spaces.push(space);
@@ -113,11 +115,10 @@ impl Fixture {
     }
 
     fn external(hub: &str, simulator: Simulator, dir: TempDir) -> anyhow::Result<Self> {
-        let url = url::Url::parse(hub).with_context(|| format!("--hub {hub:?} is not an address"))?;
-        let addresses = url.socket_addrs(|| None).with_context(|| format!("--hub {hub:?} cannot be resolved"))?;
+        let api = Api::new(hub)?;
         Ok(Self {
-            address: *addresses.first().context("--hub has no address")?,
-            base_url: hub.trim_end_matches('/').to_owned(),
+            address: api.address().context("--hub")?,
+            base_url: api.base().to_owned(),
             spaces: Vec::new(),
             process: None,
             options: None,
@@ -158,7 +159,6 @@ impl Fixture {
         let workspace = owner.create_workspace(&format!("Load {number}")).await?;
         let sign_in = json!({ "email": email, "password": password, "workspace_id": workspace.id });
         let tokens: schemas::api::auth::Tokens = owner.post("auth/sign-in", &sign_in, None).await?;
-        // An API token, since it outlives the run, and a sign-in does not.
         let token = owner.with_token(tokens.access_token).create_token("owner").await?;
         let api = owner.with_token(token);
         let target_number = format!("+1415{number:07}");

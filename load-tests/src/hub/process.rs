@@ -19,7 +19,7 @@ const READY_WITHIN: Duration = Duration::from_mins(1);
 /// How long a process may take to stop when asked to.
 const STOP_WITHIN: Duration = Duration::from_secs(20);
 /// Between two looks at a starting process; also how exactly its time to open is known.
-const READY_POLL: Duration = Duration::from_millis(2);
+const READY_POLL: Duration = Duration::from_millis(5);
 
 /// How the hub is started.
 #[derive(Clone, Debug)]

@@ -26,6 +26,8 @@ const STALLED_NOISE_FACTOR: f64 = 1.5;
 const STALLED_NOISE_MS: f64 = 2.0;
 /// Memory that a stalled reader may cost in the hub: its queue of 512 KiB, and the frames kept alive by it.
 const STALLED_RESIDENT_BYTES: f64 = 1_048_576.0;
+/// By how much the growth of the hub may differ between two runs that are alike.
+const RESIDENT_NOISE_BYTES: f64 = 16_777_216.0;
 /// Memory that a stalled reader may cost in the kernel: a send buffer of 64 KiB, doubled, and what is on the way.
 const STALLED_KERNEL_BYTES: f64 = 524_288.0;
 
@@ -211,6 +213,7 @@ pub(super) async fn stalled(options: &StalledOptions) -> anyhow::Result<Report> 
         customers,
         readers_each: options.agents as u64,
     };
+    let at_first = fixture.usage();
     let calm = drive(&fixture, std::mem::take(&mut members), load).await?;
     members = reset(calm.members);
     load.first += load.count();
@@ -230,10 +233,15 @@ pub(super) async fn stalled(options: &StalledOptions) -> anyhow::Result<Report> 
     report.at_most("the others' p99 (that without stalled readers, and noise)", run.latency.p99_ms, bound, "ms");
     let seconds = closed_after.map_or(f64::NAN, |after| after.as_secs_f64());
     report.at_most("until all stalled readers were closed", seconds, STALLED_CLOSED_WITHIN.as_secs_f64(), "s");
-    let each = |now: u64, then: u64| number(now.saturating_sub(then)) / number(stalled as u64);
-    let resident = each(peak.0.resident_bytes, before.0.resident_bytes);
-    report.at_most("resident memory a stalled reader, at most", resident, STALLED_RESIDENT_BYTES, "bytes");
-    report.at_most("kernel memory a stalled reader, at most", each(peak.1, before.1), STALLED_KERNEL_BYTES, "bytes");
+    let grown = |now: u64, then: u64| number(now.saturating_sub(then));
+    let with = grown(peak.0.resident_bytes, before.0.resident_bytes);
+    let without = grown(before.0.resident_bytes, at_first.resident_bytes);
+    report.figure("resident_growth_bytes", json!({ "without_stalled": without, "with_stalled": with }));
+    let readers = number(stalled as u64);
+    let bound = STALLED_RESIDENT_BYTES * readers + RESIDENT_NOISE_BYTES;
+    report.at_most("resident memory of all stalled readers, and noise", with - without, bound, "bytes");
+    let kernel = grown(peak.1, before.1);
+    report.at_most("kernel memory of all stalled readers", kernel, STALLED_KERNEL_BYTES * readers, "bytes");
     Ok(report)
 }
 

@@ -15,6 +15,7 @@ use crate::report::Report;
 
 const CONNECTIONS: usize = 32;
 const READS: usize = 100;
+const FEWEST_CUSTOMERS: u64 = 100;
 /// "The same", for two measurements some minutes apart on a shared machine.
 const SAME_FACTOR: f64 = 1.5;
 /// Differences below this are noise, whatever their ratio. Milliseconds.
@@ -81,9 +82,9 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Report> {
     Ok(report)
 }
 
-/// A tenth as many customers as messages, each with a conversation.
-const fn customers_of(messages: u64) -> u64 {
-    if messages < 10 { 1 } else { messages / 10 }
+/// A tenth as many customers as messages, each with a conversation; at least so many that an inbox page is full.
+fn customers_of(messages: u64) -> u64 {
+    (messages / 10).max(FEWEST_CUSTOMERS)
 }
 
 /// Sends messages until the history has this length.
@@ -153,6 +154,6 @@ mod tests {
             resident_bytes: 1,
         };
         assert_eq!(json!(costs)["cpu_micros_per_message"], 50.0);
-        assert_eq!((customers_of(5), customers_of(2_000)), (1, 200));
+        assert_eq!((customers_of(5), customers_of(2_000)), (100, 200));
     }
 }
