@@ -55,7 +55,11 @@ impl Commands {
     /// As [`Log::append`].
     pub async fn append(&self, record: &CommandRecord) -> Result<Accepted, LogError> {
         let offset = self.append_all(std::slice::from_ref(record)).await?;
-        Ok(Accepted { command_id: record.id, partition: partition_of(record.workspace_id, self.log.partitions()), offset })
+        Ok(Accepted {
+            command_id: record.id,
+            partition: partition_of(record.workspace_id, self.log.partitions()),
+            offset,
+        })
     }
 
     /// Appends records of one workspace together (what one webhook brought); returns the first offset once all are

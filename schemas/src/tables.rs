@@ -205,8 +205,9 @@ tables! {
 
     // What the conversation engine derives from the log: written in its batches, never fsynced by itself.
 
-    /// How far the engine has come with a partition of the topic `commands`: the next offset to apply.
-    ENGINE_POSITIONS = "engine_positions" (int("partition")) () Ascending (int("next_offset"), int("epoch"));
+    /// How far the engine has come with a partition of the topic `commands`: the next offset to apply, and the first row of
+    /// the outbox that may still be there.
+    ENGINE_POSITIONS = "engine_positions" (int("partition")) () Ascending (int("next_offset"), int("epoch"), int("outbox_from"));
     /// Events that are derived but perhaps not yet published, by the offset of the last command of their batch.
     OUTBOX = "outbox" (int("partition")) (int("last_offset")) Ascending (BODY);
     /// Conversations; `engine` holds what only the engine needs of them.

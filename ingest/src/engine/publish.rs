@@ -1,5 +1,7 @@
 //! From decided events to the topic `events`: once each, in order, whatever crashes in between.
 
+use std::ops::Bound;
+
 use bytes::Bytes;
 use schemas::event::{EventRecord, Source};
 use schemas::tables as t;
@@ -31,16 +33,15 @@ struct EventHead {
 
 impl Engine<'_> {
     /// Publishes what was decided before a crash and is not in the topic yet.
-    pub(super) async fn publish_outbox(&mut self) -> Result<(), EngineError> {
-        let mut after: Option<Vec<t::Value>> = None;
+    ///
+    /// `from` is the first row that may still be there: before it there are only rows that were deleted.
+    pub(super) async fn publish_outbox(&mut self, from: i64) -> Result<(), EngineError> {
+        let mut start = Bound::Included(vec![from.into()]);
         loop {
-            let mut scan = Scan::of([self.partition.into()], OUTBOX_PAGE_ROWS);
-            if let Some(place) = after.take() {
-                scan = scan.after(place);
-            }
+            let scan = Scan { start, ..Scan::of([self.partition.into()], OUTBOX_PAGE_ROWS) };
             let page = self.deps.tables.scan(t::OUTBOX, scan).await.map_err(|error| self.tables_failed(error))?;
             let Some(last) = page.last() else { return Ok(()) };
-            after = Some(last.key.clustering.clone());
+            start = Bound::Excluded(last.key.clustering.clone());
             for row in page {
                 let raw: Vec<Box<RawValue>> = row.body(t::OUTBOX).map_err(|error| self.tables_failed(error))?;
                 let events = raw

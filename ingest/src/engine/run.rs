@@ -192,7 +192,8 @@ impl<'a> Engine<'a> {
             .get(t::ENGINE_POSITIONS, key)
             .await
             .map_err(|source| EngineError::Tables { partition, source })?;
-        let position = row.and_then(|row| row.int("next_offset")).unwrap_or(0).cast_unsigned();
+        let number = |column| row.as_ref().and_then(|row| row.int(column)).unwrap_or(0);
+        let (position, outbox_from) = (number("next_offset").cast_unsigned(), number("outbox_from"));
         let bounds = deps
             .log
             .bounds(Topic::Commands, partition)
@@ -218,7 +219,7 @@ impl<'a> Engine<'a> {
             swept_at: None,
         };
         engine.last_published = engine.read_last_published().await?;
-        engine.publish_outbox().await?;
+        engine.publish_outbox(outbox_from).await?;
         engine.tell_status(false);
         Ok(engine)
     }
@@ -389,8 +390,6 @@ impl<'a> Engine<'a> {
     ) -> Result<Batch, EngineError> {
         let mut batch = changes.to_rows(self.partition).map_err(|error| self.tables_failed(error))?;
         let key = || Key::of([self.partition.into()]);
-        let position = Row::new(key()).with("next_offset", next_offset.cast_signed()).with("epoch", 0_i64);
-        batch.put(t::ENGINE_POSITIONS, position);
         if !events.is_empty() {
             let last_offset = (next_offset - 1).cast_signed();
             batch.put(t::OUTBOX, Row::new(key().at([last_offset.into()])).with("body", json_array(events)));
@@ -404,6 +403,13 @@ impl<'a> Engine<'a> {
             self.outbox.pop_front();
             batch.delete(t::OUTBOX, key().at([row.cast_signed().into()]));
         }
+        // Where the outbox begins is noted, so that a start need not walk over all that was ever deleted from it.
+        let outbox_from = self.outbox.front().map_or_else(|| self.next_offset, |(row, _)| *row);
+        let position = Row::new(key())
+            .with("next_offset", next_offset.cast_signed())
+            .with("epoch", 0_i64)
+            .with("outbox_from", outbox_from.cast_signed());
+        batch.put(t::ENGINE_POSITIONS, position);
         Ok(batch)
     }
 }
