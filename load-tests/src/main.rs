@@ -29,6 +29,8 @@ struct Cli {
 enum Command {
     /// Plays the provider: Twilio's Messaging API and its signed webhooks.
     Simulate(SimulateOptions),
+    /// Makes the demo workspace in the data folder of a hub that does not run yet.
+    DemoSetup(demo::setup::SetupOptions),
     /// Keeps believable conversations going in a demo workspace.
     Demo(demo::Options),
     /// The yardstick: the same HTTP server, which checks the signature and forgets.
@@ -77,6 +79,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         actix_web::rt::System::new().block_on(baseline::serve(options))?;
         return Ok(ExitCode::SUCCESS);
     }
+    if let Command::DemoSetup(options) = &command {
+        demo::setup::run(options)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     // One worker beside the main thread: the generator must leave room for what it measures.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.block_on(async {
@@ -92,7 +98,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
                 stop.cancel();
                 playing.await.context("the demo failed")??;
             }
-            Command::BaselineServer(_) => {}
+            Command::BaselineServer(_) | Command::DemoSetup(_) => {}
             Command::Workload(workload) => {
                 let passed = workloads::run(workload).await?;
                 return Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE });

@@ -122,11 +122,7 @@ impl Player {
         }
         let (api, tokens) = self.api.sign_in(&self.user.email, &self.user.password).await?;
         let good_for = Duration::from_secs(tokens.expires_in).saturating_sub(RENEWAL_MARGIN);
-        let fresh = Session {
-            api,
-            user_id: tokens.me.user_id,
-            renew_at: tokio::time::Instant::now() + good_for,
-        };
+        let fresh = Session { api, user_id: tokens.me.user_id, renew_at: tokio::time::Instant::now() + good_for };
         *session = Some(fresh.clone());
         Ok(fresh)
     }

@@ -94,10 +94,8 @@ impl WorkspaceConfig {
 
     /// The provider accounts of the channels, each once.
     pub fn accounts(&self) -> Vec<(String, String)> {
-        let mut accounts: Vec<_> = self
-            .phone_channels()
-            .map(|channel| (channel.account_sid.clone(), channel.auth_token.clone()))
-            .collect();
+        let mut accounts: Vec<_> =
+            self.phone_channels().map(|channel| (channel.account_sid.clone(), channel.auth_token.clone())).collect();
         accounts.sort();
         accounts.dedup();
         accounts

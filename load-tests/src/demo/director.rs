@@ -126,7 +126,8 @@ impl Director {
     /// Lets whoever waits longest give up, if there are too many talks: the demo goes on whether anybody answers or not.
     fn make_room(&mut self) {
         if self.talks.len() >= MAX_TALKS {
-            let waiting = (0..).zip(&self.talks).min_by_key(|(_, talk)| (talk.waiting_since.is_none(), talk.waiting_since));
+            let waiting =
+                (0..).zip(&self.talks).min_by_key(|(_, talk)| (talk.waiting_since.is_none(), talk.waiting_since));
             if let Some((at, _)) = waiting {
                 self.finish(at);
             }
@@ -157,9 +158,7 @@ impl Director {
     }
 
     fn find(&self, number: &str, channel: usize) -> Option<usize> {
-        self.talks
-            .iter()
-            .position(|talk| talk.persona.number == number && talk.channel == channel)
+        self.talks.iter().position(|talk| talk.persona.number == number && talk.channel == channel)
     }
 
     fn begin(&mut self, now: Instant) -> usize {
@@ -260,9 +259,7 @@ impl Talk {
 fn fill(content: &Content, persona: &Persona) -> Content {
     match content {
         Content::Text(text) => Content::Text(persona.fill(text)),
-        Content::File { content_type, caption } => {
-            Content::File { content_type, caption: persona.fill(caption) }
-        }
+        Content::File { content_type, caption } => Content::File { content_type, caption: persona.fill(caption) },
         Content::Location { .. } => content.clone(),
     }
 }

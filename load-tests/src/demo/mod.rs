@@ -16,6 +16,7 @@ mod agents;
 pub mod config;
 pub mod director;
 pub mod script;
+pub mod setup;
 
 use crate::hub::api::Api;
 use crate::simulator::{CallbackPlan, Config as SimulatorConfig, Simulator};
@@ -113,7 +114,11 @@ struct Stage {
 }
 
 impl Stage {
-    async fn play(&mut self, mut answers: broadcast::Receiver<crate::simulator::TakenMessage>, stop: &CancellationToken) {
+    async fn play(
+        &mut self,
+        mut answers: broadcast::Receiver<crate::simulator::TakenMessage>,
+        stop: &CancellationToken,
+    ) {
         let start = Instant::now();
         let mut next_at = start;
         loop {

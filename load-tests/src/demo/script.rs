@@ -98,8 +98,7 @@ fn parse(text: &str) -> Vec<Dialogue> {
 }
 
 fn content(said: &str) -> Content {
-    for (mark, content_type) in
-        [("[image]", "image/png"), ("[voice]", "audio/ogg"), ("[document]", "application/pdf")]
+    for (mark, content_type) in [("[image]", "image/png"), ("[voice]", "audio/ogg"), ("[document]", "application/pdf")]
     {
         if let Some(caption) = said.strip_prefix(mark) {
             return Content::File { content_type, caption: caption.trim().to_owned() };
@@ -121,27 +120,91 @@ fn location(said: &str) -> Option<Content> {
 }
 
 const ENGLISH_NAMES: &[&str] = &[
-    "Olivia Bennett", "James Okafor", "Priya Nair", "Daniel Cruz", "Emma Whitfield", "Noah Williams", "Aisha Khan",
-    "Liam O'Connor", "Grace Mensah", "Rahul Verma", "Sophie Turner", "Marcus Lee", "Hannah Schmidt", "Tom Fletcher",
-    "Zara Ahmed", "Lucas Moreau", "Isabella Rossi", "Ethan Brooks", "Mei Lin", "Samuel Adeyemi", "Chloe Martin",
-    "Arjun Patel", "Nora Jensen", "Victor Almeida", "Fatima Noor", "George Papadakis", "Amara Diallo", "Jack Murphy",
+    "Olivia Bennett",
+    "James Okafor",
+    "Priya Nair",
+    "Daniel Cruz",
+    "Emma Whitfield",
+    "Noah Williams",
+    "Aisha Khan",
+    "Liam O'Connor",
+    "Grace Mensah",
+    "Rahul Verma",
+    "Sophie Turner",
+    "Marcus Lee",
+    "Hannah Schmidt",
+    "Tom Fletcher",
+    "Zara Ahmed",
+    "Lucas Moreau",
+    "Isabella Rossi",
+    "Ethan Brooks",
+    "Mei Lin",
+    "Samuel Adeyemi",
+    "Chloe Martin",
+    "Arjun Patel",
+    "Nora Jensen",
+    "Victor Almeida",
+    "Fatima Noor",
+    "George Papadakis",
+    "Amara Diallo",
+    "Jack Murphy",
 ];
 const ARABIC_NAMES: &[&str] = &[
-    "سارة العتيبي", "محمد القحطاني", "نورة الدوسري", "أحمد عبد الرحمن", "فاطمة الزهراء", "خالد المطيري", "ريم الشمري",
-    "عبدالله الغامدي", "منى حسن", "يوسف إبراهيم", "هند المنصوري", "عمر الخطيب", "ليلى حداد", "طارق بن علي",
-    "شيماء عبد العزيز", "سلطان الحربي", "دانة الكعبي", "مصطفى السيد", "رنا خوري", "فهد العنزي", "أمينة بنجلون",
-    "حسين الجبوري", "جواهر السبيعي", "كريم منصور", "هيا الرشيد", "بدر الزهراني", "ياسمين فؤاد", "ماجد البلوشي",
+    "سارة العتيبي",
+    "محمد القحطاني",
+    "نورة الدوسري",
+    "أحمد عبد الرحمن",
+    "فاطمة الزهراء",
+    "خالد المطيري",
+    "ريم الشمري",
+    "عبدالله الغامدي",
+    "منى حسن",
+    "يوسف إبراهيم",
+    "هند المنصوري",
+    "عمر الخطيب",
+    "ليلى حداد",
+    "طارق بن علي",
+    "شيماء عبد العزيز",
+    "سلطان الحربي",
+    "دانة الكعبي",
+    "مصطفى السيد",
+    "رنا خوري",
+    "فهد العنزي",
+    "أمينة بنجلون",
+    "حسين الجبوري",
+    "جواهر السبيعي",
+    "كريم منصور",
+    "هيا الرشيد",
+    "بدر الزهراني",
+    "ياسمين فؤاد",
+    "ماجد البلوشي",
 ];
 const ENGLISH_CITIES: &[&str] = &["Dubai", "Riyadh", "London", "Doha", "Jeddah", "Cairo", "Manchester", "Kuwait City"];
 const ARABIC_CITIES: &[&str] =
     &["الرياض", "جدة", "دبي", "القاهرة", "الدمام", "بيروت", "الكويت", "الدار البيضاء", "بغداد", "أبوظبي"];
 const ENGLISH_PRODUCTS: &[&str] = &[
-    "travel mug", "wireless headphones", "linen jacket", "coffee grinder", "desk lamp", "running shoes", "power bank",
-    "air purifier", "oud perfume", "date box",
+    "travel mug",
+    "wireless headphones",
+    "linen jacket",
+    "coffee grinder",
+    "desk lamp",
+    "running shoes",
+    "power bank",
+    "air purifier",
+    "oud perfume",
+    "date box",
 ];
 const ARABIC_PRODUCTS: &[&str] = &[
-    "السماعة اللاسلكية", "ماكينة القهوة", "العباية الكتان", "الساعة الذكية", "عطر العود", "المبخرة", "الشاحن المتنقل",
-    "الحذاء الرياضي", "مصباح المكتب", "منقي الهواء",
+    "السماعة اللاسلكية",
+    "ماكينة القهوة",
+    "العباية الكتان",
+    "الساعة الذكية",
+    "عطر العود",
+    "المبخرة",
+    "الشاحن المتنقل",
+    "الحذاء الرياضي",
+    "مصباح المكتب",
+    "منقي الهواء",
 ];
 const ENGLISH_DATES: &[&str] = &["Sunday", "Monday", "Thursday", "the 3rd", "the 12th", "next Wednesday"];
 const ARABIC_DATES: &[&str] = &["الأحد", "الاثنين", "الخميس", "3 الشهر", "12 الشهر", "الأربعاء القادم"];
@@ -153,9 +216,7 @@ impl Persona {
     /// A new customer. `index` keeps numbers apart.
     pub fn invent(language: Language, index: u32, random: &mut SmallRng) -> Self {
         let (names, cities, products, dates, prefixes) = match language {
-            Language::English => {
-                (ENGLISH_NAMES, ENGLISH_CITIES, ENGLISH_PRODUCTS, ENGLISH_DATES, ENGLISH_PREFIXES)
-            }
+            Language::English => (ENGLISH_NAMES, ENGLISH_CITIES, ENGLISH_PRODUCTS, ENGLISH_DATES, ENGLISH_PREFIXES),
             Language::Arabic => (ARABIC_NAMES, ARABIC_CITIES, ARABIC_PRODUCTS, ARABIC_DATES, ARABIC_PREFIXES),
         };
         let name = pick(names, random);
@@ -182,9 +243,7 @@ impl Persona {
 
     /// A text with its blanks filled.
     pub fn fill(&self, text: &str) -> String {
-        self.blanks
-            .iter()
-            .fold(text.to_owned(), |text, (blank, value)| text.replace(blank, value))
+        self.blanks.iter().fold(text.to_owned(), |text, (blank, value)| text.replace(blank, value))
     }
 }
 

@@ -1,0 +1,48 @@
+#!/bin/sh
+# Runs the hub with a demo workspace that is alive: run-demo.sh BIN_FOLDER LISTEN DATA_FOLDER
+#
+# The workspace, its people and their made-up passwords stand in load-tests/demo.json. Ctrl-C stops both programs; the data
+# folder stays, and the next run goes on with it.
+set -eu
+
+bin=$1
+listen=$2
+data=$3
+config=load-tests/demo.json
+simulator=127.0.0.1:${SIMULATOR_PORT:-8090}
+
+export SALER_DATA__DIR="$data" SALER_HTTP__LISTEN="$listen"
+mkdir -p "$data"
+"$bin/saler-load" demo-setup --saler "$bin/saler" --workspace-config "$config" --simulator "$simulator" \
+    --origin "http://$listen" --marker "$data/demo-workspace.json"
+
+"$bin/saler" serve &
+hub=$!
+player=""
+stop() {
+    trap - INT TERM
+    [ -z "$player" ] || kill "$player" 2>/dev/null || true
+    kill "$hub" 2>/dev/null || true
+    wait "$hub" 2>/dev/null || true
+    exit 0
+}
+trap stop INT TERM
+
+cat <<TEXT
+
+  Saler runs on            http://$listen
+  The API, to be tried     http://$listen/api/v1/docs/
+  Metrics, health          http://$listen/metrics  http://$listen/healthz
+
+  Sign in as               owner@demo.saler.test     demo-owner-2026
+                           manager@demo.saler.test   demo-manager-2026
+                           huda@demo.saler.test      demo-agent-2026
+                           analyst@demo.saler.test   demo-analyst-2026
+
+  Customers are simulated; so is the provider, on http://$simulator. Stop with Ctrl-C.
+
+TEXT
+
+"$bin/saler-load" demo --hub "http://$listen" --workspace-config "$config" --simulator "$simulator" --agents 1 &
+player=$!
+wait "$hub"
