@@ -3,6 +3,8 @@
 //! Lines go to standard error, as text or JSON. They hold ids, counts and times: no message bodies, no secrets, no addresses
 //! of people.
 
+use std::io::IsTerminal;
+
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
@@ -29,7 +31,10 @@ pub enum TelemetryError {
 /// [`TelemetryError::Level`].
 pub fn start_logs(config: &TelemetryConfig) -> Result<(), TelemetryError> {
     let filter = config.level.parse::<EnvFilter>().map_err(TelemetryError::Level)?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     let started = match config.format {
         LogFormat::Text => lines.try_init(),
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).try_init(),

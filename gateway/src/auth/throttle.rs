@@ -134,7 +134,7 @@ mod tests {
         for _ in 0..40 {
             throttle.failed(at(0), "a@b", None);
         }
-        assert_eq!(throttle.wait(at(0), "a@b", None), Some(Duration::from_secs(900)));
+        assert_eq!(throttle.wait(at(0), "a@b", None), Some(Duration::from_mins(15)));
         assert_eq!(throttle.wait(at(900), "a@b", None), None);
         throttle.succeeded("a@b");
         assert_eq!(throttle.wait(at(0), "a@b", None), None);

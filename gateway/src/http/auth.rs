@@ -10,6 +10,7 @@ use super::error::ApiError;
 use super::extract::{Caller, State, ValidJson, ValidPath, client_address};
 use super::route::{Access, Endpoints};
 use crate::auth::principal::Credential;
+use crate::auth::sign_in::SignInError;
 
 /// Signs in with a password.
 #[utoipa::path(
@@ -83,7 +84,7 @@ pub async fn end_session(state: State, caller: Caller, path: ValidPath<SessionId
 /// Changes the caller's password and ends their other sign-ins.
 #[utoipa::path(
     put, path = "/api/v1/auth/password", tag = "auth", security(("bearer" = [])), request_body = ChangePassword,
-    responses((status = 204), (status = 401, body = Problem), (status = 422, body = Problem)),
+    responses((status = 204), (status = 422, body = Problem), (status = 429, body = Problem)),
 )]
 pub async fn change_password(
     state: State,
@@ -97,8 +98,13 @@ pub async fn change_password(
     };
     let address = client_address(&request, &state);
     let ChangePassword { current_password, new_password } = body.0;
-    state.sign_in.change_password(caller.user_id, keep, &current_password, &new_password, address).await?;
-    Ok(HttpResponse::NoContent().finish())
+    let changed = state.sign_in.change_password(caller.user_id, keep, &current_password, &new_password, address).await;
+    match changed {
+        Ok(()) => Ok(HttpResponse::NoContent().finish()),
+        // Not 401: the access token is good, so a client must not try to renew it.
+        Err(SignInError::Refused) => Err(ApiError::invalid("current_password", "it is not your present password")),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The routes of this file.

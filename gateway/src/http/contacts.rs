@@ -83,6 +83,7 @@ pub async fn change(
     key: IdempotencyKey,
     body: ValidJson<ContactChange>,
 ) -> Result<web::Json<Contact>, ApiError> {
+    read::contact(&state, &caller, path.0).await?;
     let ContactChange { name, email, blocked } = body.0;
     let command = Command::UpdateContact { contact_id: path.0, name, email, blocked };
     execute(&state, &caller, key.0, command).await?;

@@ -28,7 +28,13 @@ pub async fn readyz(state: State) -> HttpResponse {
     if let Some(reason) = state.tables.refusing() {
         reasons.push(format!("tables: {reason}"));
     }
-    let behind = state.engines.iter().filter(|engine| !engine.borrow().caught_up).count();
+    let mut behind = 0;
+    for (partition, engine) in (0_u32..).zip(&state.engines) {
+        let status = *engine.borrow();
+        // A partition without commands has nothing to catch up with, and its engine nothing to tell.
+        let end = state.log.bounds(Topic::Commands, partition).await.map_or(u64::MAX, |bounds| bounds.durable);
+        behind += usize::from(!status.caught_up && status.next_offset < end);
+    }
     if behind > 0 {
         reasons.push(format!("engine: {behind} partition(s) are still being applied"));
     }

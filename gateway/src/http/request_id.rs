@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use tokio::time::Instant;
@@ -50,12 +51,13 @@ pub async fn wrap<B: MessageBody>(
         };
         metrics::counter!("saler_http_responses_total", "class" => class).increment(1);
         let took = started.elapsed();
-        if status.is_server_error() || took > SLOW {
+        // What is refused for now (503) is logged where it is refused, with its cause.
+        if status == StatusCode::INTERNAL_SERVER_ERROR || took > SLOW {
             let route = response.request().match_pattern().unwrap_or_else(|| "none".to_owned());
             let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
             tracing::warn!(
                 request.id = id, %method, route, status = status.as_u16(), duration_ms,
-                "a request was slow or could not be served"
+                "a request was slow or failed"
             );
         }
         response

@@ -1,0 +1,144 @@
+//! The binary on the command line.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
+
+fn saler(data: &Path, arguments: &[&str], input: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_saler"))
+        .args(arguments)
+        .env("SALER_DATA__DIR", data)
+        .env("SALER_LOG__MIN_FREE_MB", "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+#[track_caller]
+fn json_of(output: &Output) -> Value {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn sets_up_a_stopped_hub_from_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let run = |arguments: &[&str], input: &str| saler(&data, arguments, input);
+    let workspace = json_of(&run(&["workspace", "create", "--name", "Rana Shoes", "--time-zone", "Asia/Amman"], ""));
+    let id = workspace["id"].as_str().unwrap();
+    let user = ["user", "create", "--workspace", id, "--email", "rana@shop.test", "--name", "Rana", "--role", "owner"];
+    let made = json_of(&run(&user, ""));
+    assert!(made["password"].as_str().unwrap().len() >= 20, "a password was made and is shown");
+    let again = run(&user, "");
+    assert!(!again.status.success() && String::from_utf8_lossy(&again.stderr).contains("exists already"));
+    let channel = json_of(&run(
+        &[
+            "channel",
+            "create",
+            "--workspace",
+            id,
+            "--name",
+            "Support",
+            "--provider",
+            "twilio",
+            "--medium",
+            "whatsapp",
+            "--address",
+            "+15005550006",
+            "--account-sid",
+            "AC00000000000000000000000000000000",
+            "--auth-token-stdin",
+        ],
+        "0123456789abcdef0123456789abcdef\n",
+    ));
+    assert!(channel["webhook_url"].as_str().unwrap().starts_with("http://127.0.0.1:8080/webhooks/twilio/"));
+    let token = json_of(&run(
+        &["token", "create", "--workspace", id, "--email", "rana@shop.test", "--name", "x", "--role", "analyst"],
+        "",
+    ));
+    assert!(token["secret"].as_str().unwrap().starts_with("saler_"));
+    let letters = json_of(&run(&["dead-letter", "list", "--workspace", id], ""));
+    assert_eq!(letters, json!([]));
+    assert_eq!(json_of(&run(&["log", "verify"], ""))["damage"], json!([]));
+    let into = dir.path().join("replayed");
+    let replayed = json_of(&run(&["log", "replay", "--into", into.to_str().unwrap()], ""));
+    assert_eq!((&replayed["same"], &replayed["tables_compared"]), (&json!(true), &json!(true)));
+}
+
+#[test]
+fn a_wrong_configuration_names_every_mistake() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("saler.toml");
+    std::fs::write(&file, "[http]\nlisten = \"nowhere\"\nport = 1\n[log]\ndurability = \"never\"\n").unwrap();
+    let output = saler(dir.path(), &["--config", file.to_str().unwrap(), "check-config"], "");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && output.stdout.is_empty());
+    for expected in ["3 mistake(s)", "there is no key http.port", "[http]: ", "[log]: "] {
+        assert!(text.contains(expected), "{text}");
+    }
+}
+
+#[test]
+fn tells_why_a_webhook_is_refused_and_what_is_read_from_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let request = json!({
+        "secrets": ["12345"], "method": "POST", "url": "https://example.com/myapp.php?foo=1&bar=2",
+        "headers": {
+            "Content-Type": "application/x-www-form-urlencoded", "X-Twilio-Signature": "L/OH5YylLD5NRKLltdqwSvS0BnU=",
+        },
+        "body": "CallSid=CA1234567890ABCDE&Caller=%2B14158675310&Digits=1234&From=%2B14158675310&To=%2B18005551212",
+    });
+    let verify = |request: &Value| {
+        saler(dir.path(), &["webhook", "verify", "--provider", "twilio", "--request", "-"], &request.to_string())
+    };
+    let valid = verify(&request);
+    assert!(valid.status.success(), "{valid:?}");
+    let mut other = request.clone();
+    other["url"] = json!("http://example.com/myapp.php?foo=1&bar=2");
+    let invalid = verify(&other);
+    assert_eq!(invalid.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&invalid.stdout).contains("does not match"), "{invalid:?}");
+    let parse = ["webhook", "parse", "--provider", "twilio", "--content-type", "application/x-www-form-urlencoded"];
+    let body =
+        "MessageSid=SM1&SmsStatus=received&AccountSid=AC1&From=%2B15005550001&To=%2B15005550006&Body=hi&NumMedia=0";
+    assert_eq!(json_of(&saler(dir.path(), &parse, body)).as_array().unwrap().len(), 1);
+    assert_eq!(saler(dir.path(), &parse, "x=1").status.code(), Some(1));
+}
+
+#[test]
+fn every_command_shows_an_example() {
+    let dir = tempfile::tempdir().unwrap();
+    for command in [
+        "serve",
+        "check-config",
+        "migrate",
+        "log inspect",
+        "log verify",
+        "log replay",
+        "workspace create",
+        "user create",
+        "channel create",
+        "token create",
+        "webhook verify",
+        "webhook parse",
+        "dead-letter list",
+        "dead-letter show",
+        "dead-letter replay",
+    ] {
+        let mut arguments: Vec<_> = command.split(' ').collect();
+        arguments.push("--help");
+        let output = saler(dir.path(), &arguments, "");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            output.status.success() && text.contains("Example:\n  saler") || text.contains("Example:\n  SALER_"),
+            "{command}: {text}"
+        );
+    }
+}

@@ -1,0 +1,25 @@
+//! The gateway through its public doors: HTTP and sockets on 127.0.0.1, the binary on the command line.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod app;
+mod auth;
+mod cli;
+mod conversations;
+mod openapi;
+mod refresh;
+mod rights;
+mod setup;
+mod socket_bench;
+mod socket_commands;
+mod socket_limits;
+mod socket_resume;
+mod socket_stream;
+mod socket_visitor;
+mod webhooks;
+mod ws_client;

@@ -1,0 +1,98 @@
+//! The door for providers.
+
+use reqwest::Method;
+use schemas::ChannelId;
+use schemas::workspace::Role;
+use serde_json::json;
+use storage::clock::Clock;
+use storage::log::memory::MemoryFault;
+use storage::log::{Log, Topic};
+
+use crate::app::{ACCOUNT, NUMBER, TestApp, message};
+
+/// How many commands the log holds.
+async fn commands(app: &TestApp) -> u64 {
+    let mut count = 0;
+    for partition in 0..app.log.partitions() {
+        count += app.log.bounds(Topic::Commands, partition).await.unwrap().next;
+    }
+    count
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_signed_message_becomes_a_conversation_once_however_often_it_comes() {
+    let app = TestApp::start().await;
+    let tenant = app.tenant("A").await;
+    let talk = app.customer_writes(&tenant, "+15005550001", "SM1", "مرحبا، أين طلبي؟").await;
+    assert_eq!((&talk["status"], &talk["unread"]), (&json!("open"), &json!(1)));
+    for _ in 0..3 {
+        app.webhook(tenant.channel, &message("+15005550001", "SM1", "مرحبا، أين طلبي؟"), None).await.expect(200);
+    }
+    let talk = app.customer_writes(&tenant, "+15005550001", "SM2", "?").await;
+    assert_eq!((&talk["last_seq"], &talk["inbound_count"]), (&json!(2), &json!(2)));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_believed_leaves_no_trace() {
+    let app = TestApp::start().await;
+    let tenant = app.tenant("A").await;
+    let before = commands(&app).await;
+    let good = message("+15005550001", "SM1", "hi");
+    for signature in ["", "x", "AAAAAAAAAAAAAAAAAAAAAAAAAAA="] {
+        let refused = app.webhook(tenant.channel, &good, Some(signature)).await;
+        assert_eq!((refused.status.as_u16(), refused.code()), (403, "signature_refused"), "{signature:?}");
+    }
+    let mut other_account = good;
+    other_account[0].1 = "AC00000000000000000000000000000000";
+    let refused = app.webhook(tenant.channel, &other_account, None).await;
+    assert_eq!((refused.status.as_u16(), refused.code()), (403, "signature_refused"));
+    let unknown = ChannelId::new(app.clock.now(), &[7; 10]);
+    app.webhook(unknown, &good, None).await.expect(404);
+    let large = "x".repeat(2 << 20);
+    let too_large = app.webhook(tenant.channel, &message("+15005550001", "SM1", &large), None).await;
+    assert_eq!((too_large.status.as_u16(), too_large.code()), (413, "too_large"));
+    let elsewhere = app.client.post(format!("{}/webhooks/nobody/{}", app.base, tenant.channel)).send().await.unwrap();
+    assert_eq!(elsewhere.status().as_u16(), 404);
+    assert_eq!(commands(&app).await, before);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_authentic_but_unreadable_is_set_aside_and_can_be_replayed_and_discarded() {
+    let app = TestApp::start().await;
+    let tenant = app.tenant("A").await;
+    let before = commands(&app).await;
+    app.webhook(tenant.channel, &[("AccountSid", ACCOUNT), ("To", NUMBER)], None).await.expect(200);
+    app.webhook(tenant.channel, &[("AccountSid", ACCOUNT), ("From", NUMBER)], None).await.expect(200);
+    assert_eq!(commands(&app).await, before);
+    let page = app.get(&tenant, Role::Manager, "/dead-letters?limit=1").await.expect(200);
+    assert_eq!(page["items"].as_array().unwrap().len(), 1);
+    let next = format!("/dead-letters?limit=1&cursor={}", page["next_cursor"].as_str().unwrap());
+    let last = app.get(&tenant, Role::Manager, &next).await.expect(200);
+    assert!(last["next_cursor"].is_null() && last["items"][0]["id"] != page["items"][0]["id"], "{last}");
+    let path = format!("/dead-letters/{}", page["items"][0]["id"].as_str().unwrap());
+    let detail = app.get(&tenant, Role::Manager, &path).await.expect(200);
+    assert!(!detail["body_base64"].as_str().unwrap().is_empty() && !detail["reason"].as_str().unwrap().is_empty());
+    let replayed = app.call(Method::POST, &tenant, Role::Manager, &format!("{path}/replay"), None).await;
+    assert_eq!(replayed.status.as_u16(), 422, "it still cannot be read: {}", replayed.json);
+    app.call(Method::DELETE, &tenant, Role::Manager, &path, None).await.expect(204);
+    app.get(&tenant, Role::Manager, &path).await.expect(404);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_asks_the_provider_to_come_again_and_is_forgotten_once_there_is_room() {
+    let app = TestApp::start().await;
+    let tenant = app.tenant("A").await;
+    app.log.set_fault(Some(MemoryFault::DiskFull));
+    let refused = app.webhook(tenant.channel, &message("+15005550001", "SM1", "hi"), None).await;
+    assert_eq!((refused.status.as_u16(), &refused.headers["retry-after"]), (503, &"5".parse().unwrap()));
+    let ready = app.client.get(format!("{}/readyz", app.base)).send().await.unwrap();
+    assert_eq!(ready.status().as_u16(), 503);
+    app.log.set_fault(None);
+    app.customer_writes(&tenant, "+15005550001", "SM1", "hi").await;
+    let ready = app.client.get(format!("{}/readyz", app.base)).send().await.unwrap();
+    assert_eq!(ready.status().as_u16(), 200, "{}", ready.text().await.unwrap());
+    app.stop().await;
+}
