@@ -55,5 +55,10 @@ impl Refusal {
 
 /// An `ok` without more.
 pub(crate) const fn plain_ok(id: u64) -> ServerFrame {
-    ServerFrame::Ok { id, p: None, conversation_id: None, message_id: None, seq: None, repeated: false, cur: None }
+    ok_with_cursor(id, None)
+}
+
+/// An `ok` that says from where on events come.
+pub(crate) const fn ok_with_cursor(id: u64, cur: Option<String>) -> ServerFrame {
+    ServerFrame::Ok { id, p: None, conversation_id: None, message_id: None, seq: None, repeated: false, cur }
 }

@@ -23,7 +23,7 @@ use super::attach::{Registration, Wish, attach};
 use super::close::CloseCode;
 use super::commands::{MAX_QUEUED, Runner};
 use super::connection::{Class, Connection};
-use super::frames::{Refusal, encode, plain_ok};
+use super::frames::{Refusal, encode, ok_with_cursor, plain_ok};
 use super::handler::Upgraded;
 use super::hub::Topic;
 use super::os;
@@ -408,10 +408,7 @@ impl Session {
             let added = self.inner.hub.subscribe(&signed_in.registration.member, wanted);
             if added {
                 let cur = Some(self.inner.cursors.encode(workspace_id, partition, state.next));
-                let ServerFrame::Ok { id, p, conversation_id, message_id, seq, repeated, .. } = plain_ok(id) else {
-                    return;
-                };
-                self.send(&ServerFrame::Ok { id, p, conversation_id, message_id, seq, repeated, cur });
+                self.send(&ok_with_cursor(id, cur));
             }
             added
         };
