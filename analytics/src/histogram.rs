@@ -164,7 +164,9 @@ mod tests {
             mut micros in prop::collection::vec(1_000_i64..8_000_000_000_000, 1..60), percent in 0_u32..=100,
         ) {
             let mut histogram = Histogram::default();
-            micros.iter().for_each(|value| histogram.record(*value));
+            for value in &micros {
+                histogram.record(*value);
+            }
             micros.sort_unstable();
             let quantile = f64::from(percent) / 100.0;
             let rank = (quantile * as_f64_u64(micros.len() as u64)).ceil().max(1.0);
@@ -180,7 +182,9 @@ mod tests {
         ) {
             let of = |values: &[i64]| {
                 let mut histogram = Histogram::default();
-                values.iter().for_each(|value| histogram.record(*value));
+                for value in values {
+                    histogram.record(*value);
+                }
                 histogram
             };
             let (mut left, mut right) = (of(&a), of(&b));

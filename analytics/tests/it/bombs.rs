@@ -17,11 +17,11 @@ const ENDLESS: &str =
     "SELECT count(*) FROM catalogue a, catalogue b, catalogue c, catalogue d, catalogue e, catalogue f,
     catalogue g, catalogue h, catalogue i, catalogue j";
 
-/// Text that is made sixteen times longer at each level, seven times.
-fn growing() -> String {
-    let sixteen = vec!["x"; 16].join(", ");
-    (0..6).fold("SELECT max(meaning) AS x FROM catalogue".to_owned(), |sql, _| {
-        format!("SELECT concat({sixteen}) AS x FROM ({sql})")
+/// Text that is made sixteen times longer at each level. Each level has a name of its own for it.
+fn growing(levels: usize) -> String {
+    (1..=levels).fold("SELECT max(meaning) AS x0 FROM catalogue".to_owned(), |sql, level| {
+        let sixteen = vec![format!("x{}", level - 1); 16].join(", ");
+        format!("SELECT concat({sixteen}) AS x{level} FROM ({sql})")
     })
 }
 
@@ -59,11 +59,11 @@ async fn each_ends_at_its_limit_and_the_hub_goes_on() {
     assert_eq!(ended.unwrap_err(), SqlError::TimedOut { limit_ms: 3_000 });
     assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
 
-    let hoarding = "SELECT array_agg(a.meaning || b.meaning) FROM catalogue a, catalogue b, catalogue c, catalogue d";
+    let hoarding = "SELECT count(*) FROM (SELECT DISTINCT a.meaning || b.meaning || c.meaning FROM catalogue a, catalogue b, catalogue c)";
     let ended = hub.try_sql(workspace_id, hoarding).await;
     assert!(matches!(ended, Err(SqlError::OutOfMemory { .. })), "{ended:?}");
 
-    let ended = hub.try_sql(workspace_id, &growing()).await;
+    let ended = hub.try_sql(workspace_id, &growing(7)).await;
     assert!(matches!(ended, Err(SqlError::OutOfMemory { .. } | SqlError::TimedOut { .. })), "{ended:?}");
 
     let huge = "SELECT text ~ 'a{1000}{1000}{1000}' FROM (SELECT max(meaning) AS text FROM catalogue)";
@@ -171,5 +171,17 @@ async fn a_workspace_whose_queries_had_to_be_stopped_is_paused_and_no_other() {
     assert_eq!(hub.sql(b, "SELECT 1").await, [[json!(1)]]);
     hub.clock.advance(Duration::from_mins(5));
     assert_eq!(hub.sql(a, "SELECT 1").await, [[json!(1)]]);
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_no_answer_could_hold_is_told_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let hub = Hub::open(options(folder.path()), &Arc::new(MemoryLog::new(PARTITIONS)));
+    let sql = growing(5);
+    match hub.try_sql(World::new("a").workspace_id, &sql).await {
+        Err(SqlError::Failed { reason }) => assert!(reason.contains("8 MiB of an answer"), "{reason}"),
+        other => panic!("{other:?}"),
+    }
     hub.stop().await;
 }

@@ -10,11 +10,11 @@ use schemas::message::{Author, Body, DeliveryStatus, Direction, Message};
 use schemas::{ChannelId, CommandId, ContactId, ConversationId, EventId, MessageId, Timestamp, UserId, WorkspaceId};
 
 /// 2026-11-22T09:30:00Z.
-pub const START: Timestamp = Timestamp::from_unix_seconds(1_795_339_800);
+pub(crate) const START: Timestamp = Timestamp::from_unix_seconds(1_795_339_800);
 
 /// Something that somebody does in conversation `.0`.
 #[derive(Clone, Copy, Debug)]
-pub enum Op {
+pub(crate) enum Op {
     Inbound(usize),
     Reply(usize, usize),
     Bot(usize),
@@ -29,7 +29,7 @@ pub enum Op {
     Wait(i64),
 }
 
-pub fn ops(count: usize) -> impl Strategy<Value = Vec<Op>> {
+pub(crate) fn ops(count: usize) -> impl Strategy<Value = Vec<Op>> {
     let (conversation, agent) = (0..4_usize, 0..3_usize);
     let pair = (conversation.clone(), agent.clone());
     let op = prop_oneof![
@@ -49,19 +49,19 @@ pub fn ops(count: usize) -> impl Strategy<Value = Vec<Op>> {
 
 /// A workspace and what has happened in it.
 #[derive(Debug)]
-pub struct World {
-    pub workspace_id: WorkspaceId,
-    pub events: Vec<EventRecord>,
-    pub now: Timestamp,
-    pub channels: [ChannelId; 2],
-    pub agents: [UserId; 3],
+pub(crate) struct World {
+    pub(crate) workspace_id: WorkspaceId,
+    pub(crate) events: Vec<EventRecord>,
+    pub(crate) now: Timestamp,
+    pub(crate) channels: [ChannelId; 2],
+    pub(crate) agents: [UserId; 3],
     conversations: BTreeMap<usize, Conversation>,
     offset: u64,
     text: String,
 }
 
 impl World {
-    pub fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let part = name.as_bytes();
         Self {
             workspace_id: WorkspaceId::derive(START, &[part]),
@@ -75,13 +75,13 @@ impl World {
         }
     }
 
-    pub fn of(name: &str, ops: &[Op]) -> Self {
+    pub(crate) fn of(name: &str, ops: &[Op]) -> Self {
         let mut world = Self::new(name);
         world.play(ops);
         world
     }
 
-    pub fn play(&mut self, ops: &[Op]) {
+    pub(crate) fn play(&mut self, ops: &[Op]) {
         for op in ops {
             self.now = Timestamp::from_unix_micros(self.now.unix_micros() + 1_000);
             self.offset += 1;
@@ -90,7 +90,7 @@ impl World {
     }
 
     /// The conversations as they are now.
-    pub fn conversations(&self) -> impl Iterator<Item = &Conversation> {
+    pub(crate) fn conversations(&self) -> impl Iterator<Item = &Conversation> {
         self.conversations.values()
     }
 

@@ -70,9 +70,8 @@ fn refuses_everything_but_one_select() {
     refused("SELECT 1; SELECT 2", "exactly one SELECT");
     refused("", "exactly one SELECT");
     refused("SELECT 1 INTO t", "SELECT INTO");
-    refused("SELECT 1 FOR UPDATE", "FOR");
+    refused("SELECT 1 FROM messages FOR UPDATE", "FOR");
     refused("WITH x AS (INSERT INTO messages VALUES (1)) SELECT 1", "read-only");
-    refused("TABLE messages", "SELECT * FROM");
 }
 
 #[test]
@@ -126,11 +125,11 @@ fn refuses_what_is_too_large() {
     refused(&format!("SELECT 1 {}", "UNION ALL SELECT 1 ".repeat(100)), "set operations");
     refused(&format!("SELECT 1 FROM messages m0 {}", joins(13)), "joins");
     refused(&format!("SELECT 1 FROM messages{}", ", messages".repeat(13)), "joins");
-    let list = (0..900).fold(String::new(), |mut list, n| {
+    let list = (0..1_200).fold(String::new(), |mut list, n| {
         write!(list, "{n},").unwrap();
         list
     });
-    refused(&format!("SELECT 1 WHERE 1 IN ({list}1)"), "parts");
+    refused(&format!("SELECT 1 WHERE 1 IN ({list}1)"), "tokens");
     refused(&format!("SELECT {}", vec!["rank() OVER ()"; 21].join(", ")), "window functions");
     refused("SELECT 1 FROM messages GROUP BY CUBE (1,2,3,4,5,6,7)", "CUBE");
     let nested = (0..9).fold("SELECT 1 AS a".to_owned(), |sql, _| format!("SELECT * FROM ({sql})"));
@@ -145,7 +144,7 @@ fn joins(count: usize) -> String {
 }
 
 /// A named subquery that joins the one before it with itself.
-pub fn doubling(levels: usize) -> String {
+pub(crate) fn doubling(levels: usize) -> String {
     let ctes = (1..=levels).fold("WITH c0 AS (SELECT 1 AS a FROM messages)".to_owned(), |mut sql, n| {
         let before = n - 1;
         write!(sql, ", c{n} AS (SELECT x.a FROM c{before} x CROSS JOIN c{before} y)").unwrap();
@@ -170,7 +169,7 @@ fn wants_short_literal_patterns() {
     refused("SELECT text SIMILAR TO text FROM messages", "literal");
     refused("SELECT text !~* any(['a']) FROM messages", "literal");
     refused(&format!("SELECT text ~ '{}' FROM messages", "a".repeat(257)), "bytes");
-    let many = vec!["text ~ 'a'"; 5].join(", ");
+    let many = ["text ~ 'a'"; 5].join(", ");
     refused(&format!("SELECT {many} FROM messages"), "regular expressions");
 }
 

@@ -19,13 +19,13 @@ use tokio_util::sync::CancellationToken;
 use crate::events::START;
 
 /// The longest that a test waits for something, on a slow machine.
-const PATIENCE: Duration = Duration::from_secs(60);
-pub const PARTITIONS: u32 = 2;
+const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PARTITIONS: u32 = 2;
 
 /// What each query of a test may take, unless the test is about it.
-pub const GENEROUS: Duration = Duration::from_secs(50);
+pub(crate) const GENEROUS: Duration = Duration::from_secs(50);
 
-pub fn options(folder: &Path) -> AnalyticsOptions {
+pub(crate) fn options(folder: &Path) -> AnalyticsOptions {
     let mut sql = SqlOptions::new(env!("CARGO_BIN_EXE_sql-worker").into(), Vec::new());
     sql.timeout = GENEROUS;
     sql.limits.cpu_seconds = 60;
@@ -35,37 +35,36 @@ pub fn options(folder: &Path) -> AnalyticsOptions {
 }
 
 #[derive(Debug)]
-pub struct Hub {
-    pub analytics: Arc<Analytics>,
-    pub log: Arc<MemoryLog>,
-    pub clock: Arc<ManualClock>,
+pub(crate) struct Hub {
+    pub(crate) analytics: Arc<Analytics>,
+    pub(crate) clock: Arc<ManualClock>,
     stop: CancellationToken,
     running: tokio::task::JoinHandle<()>,
 }
 
 impl Hub {
-    pub fn open(options: AnalyticsOptions, log: &Arc<MemoryLog>) -> Self {
+    pub(crate) fn open(options: AnalyticsOptions, log: &Arc<MemoryLog>) -> Self {
         let clock = Arc::new(ManualClock::at(START));
         let analytics = Analytics::open(options, Arc::clone(log) as Arc<dyn Log>, Arc::clone(&clock) as _).unwrap();
         let stop = CancellationToken::new();
         let running = tokio::spawn(Arc::clone(&analytics).run(stop.clone()));
-        Self { analytics, log: Arc::clone(log), clock, stop, running }
+        Self { analytics, clock, stop, running }
     }
 
     /// As a crash leaves it: nothing is flushed.
-    pub async fn crash(self) {
+    pub(crate) async fn crash(self) {
         self.running.abort();
         let _aborted = self.running.await;
     }
 
     /// As a shutdown leaves it.
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.stop.cancel();
         self.running.await.unwrap();
     }
 
     /// Waits until all that is in the log is counted.
-    pub async fn caught_up(&self) {
+    pub(crate) async fn caught_up(&self) {
         let mut ticks = tokio::time::interval(Duration::from_millis(5));
         let wait = async {
             for partition in 0..PARTITIONS {
@@ -77,11 +76,11 @@ impl Hub {
         tokio::time::timeout(PATIENCE, wait).await.expect("events are counted");
     }
 
-    pub async fn try_sql(&self, workspace_id: WorkspaceId, sql: &str) -> Result<SqlResult, SqlError> {
+    pub(crate) async fn try_sql(&self, workspace_id: WorkspaceId, sql: &str) -> Result<SqlResult, SqlError> {
         self.sql_within(workspace_id, sql, GENEROUS).await
     }
 
-    pub async fn sql_within(
+    pub(crate) async fn sql_within(
         &self,
         workspace_id: WorkspaceId,
         sql: &str,
@@ -91,13 +90,13 @@ impl Hub {
         self.analytics.sql(workspace_id, request).await
     }
 
-    pub async fn sql(&self, workspace_id: WorkspaceId, sql: &str) -> Vec<Vec<Value>> {
+    pub(crate) async fn sql(&self, workspace_id: WorkspaceId, sql: &str) -> Vec<Vec<Value>> {
         let answer = self.try_sql(workspace_id, sql).await;
         answer.unwrap_or_else(|error| panic!("{sql}: {error}")).to_json_rows().unwrap()
     }
 }
 
-pub async fn append(log: &MemoryLog, events: &[EventRecord]) {
+pub(crate) async fn append(log: &MemoryLog, events: &[EventRecord]) {
     for event in events {
         let record =
             NewRecord { key: event.workspace_id, at: event.at, value: Bytes::from(serde_json::to_vec(event).unwrap()) };

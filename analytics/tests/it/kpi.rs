@@ -82,15 +82,15 @@ async fn a_board_says_what_sql_says() {
         assert_eq!(value(&board, "messages_in", channel, None), row[1].as_f64());
         assert_eq!(value(&board, "messages_out", channel, None), row[2].as_f64());
     }
-    let whole = "SELECT (SELECT count(*) FROM messages WHERE direction = 'inbound'),
-        (SELECT count(*) FROM messages WHERE direction = 'outbound'),
-        (SELECT count(*) FROM conversations WHERE status = 'open'),
-        (SELECT count(*) FROM conversations WHERE status = 'open' AND assignee_id IS NULL),
-        (SELECT count(*) FROM conversations WHERE waiting_since IS NOT NULL),
-        (SELECT hist_quantile(hist_merge(first_response_hist), 0.5) FROM kpi_minute),
-        (SELECT hist_quantile(hist_merge(first_response_hist), 0.9) FROM kpi_minute),
-        (SELECT count(*) FROM conversation_facts WHERE kind = 'resolution'),
-        (SELECT min(waiting_since) FROM conversations)";
+    let whole = "SELECT (SELECT count(*) FROM messages WHERE direction = 'inbound') AS a,
+        (SELECT count(*) FROM messages WHERE direction = 'outbound') AS b,
+        (SELECT count(*) FROM conversations WHERE status = 'open') AS c,
+        (SELECT count(*) FROM conversations WHERE status = 'open' AND assignee_id IS NULL) AS d,
+        (SELECT count(*) FROM conversations WHERE waiting_since IS NOT NULL) AS e,
+        (SELECT hist_quantile(hist_merge(first_response_hist), 0.5) FROM kpi_minute) AS f,
+        (SELECT hist_quantile(hist_merge(first_response_hist), 0.9) FROM kpi_minute) AS g,
+        (SELECT count(*) FROM conversation_facts WHERE kind = 'resolution') AS h,
+        (SELECT min(waiting_since) FROM conversations) AS i";
     let row = hub.sql(world.workspace_id, whole).await.remove(0);
     let names = [
         "messages_in",

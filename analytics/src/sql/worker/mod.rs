@@ -4,6 +4,7 @@
 //! a loop, an allocation that fails) ends this process only; the hub sees it end or kills it at the deadline.
 
 mod confine;
+mod repeated;
 mod session;
 mod tables;
 
@@ -89,6 +90,7 @@ async fn query(request: &Request) -> Result<Answer, SqlError> {
         .await
         .map_err(|error| while_planning(&error, limit_mib))?;
     session::options().verify_plan(&plan).map_err(|error| while_planning(&error, limit_mib))?;
+    repeated::refuse(&plan)?;
     let frame = session.execute_logical_plan(plan).await.map_err(|error| while_planning(&error, limit_mib))?;
     let schema = Arc::new(frame.schema().as_arrow().clone());
     let frame = frame.limit(0, Some(request.max_rows + 1)).map_err(|error| running(&error))?;
@@ -112,6 +114,12 @@ async fn collect(
             let room = request.max_rows.saturating_sub(rows);
             let take = SLICE_ROWS.min(batch.num_rows() - from).min(room);
             let slice = batch.slice(from, take);
+            if take > 0 && rows == 0 && weight(&batch.slice(0, 1)) > request.max_bytes {
+                let limit = request.max_bytes >> 20;
+                return Err(DataFusionError::Execution(format!(
+                    "a row is larger than the {limit} MiB of an answer: select fewer columns, or shorten them with left()"
+                )));
+            }
             if take == 0 || writer.get_ref().len() + weight(&slice) > request.max_bytes {
                 truncated = true;
                 break 'batches;
