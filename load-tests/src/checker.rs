@@ -420,7 +420,14 @@ mod tests {
                 let conversation = Uuid::from_u128(u128::from(conversation));
                 stored.push(Stored { space: 0, conversation, seq, key: Some(key) });
                 for socket in 0..2 {
-                    entries.push(Entry::Receive { socket, partition: 0, offset: key * 3, conversation, seq, key: Some(key) });
+                    entries.push(Entry::Receive {
+                        socket,
+                        partition: 0,
+                        offset: key * 3,
+                        conversation,
+                        seq,
+                        key: Some(key),
+                    });
                 }
             }
         }
@@ -446,7 +453,9 @@ mod tests {
         let verdict = check(&entries, &stored);
         assert_eq!((verdict.lost, verdict.doubled), (1, 0));
         assert!(verdict.examples.contains(&Violation::Lost { key: 2 }));
-        assert!(verdict.examples.iter().any(|found| matches!(found, Violation::Numbering { expected: 2, found: 3, .. })));
+        assert!(
+            verdict.examples.iter().any(|found| matches!(found, Violation::Numbering { expected: 2, found: 3, .. }))
+        );
     }
 
     #[test]
@@ -462,10 +471,22 @@ mod tests {
     #[test]
     fn an_unclear_message_may_be_there_or_not() {
         let (mut entries, mut stored) = clean(1, 3);
-        entries.extend([Entry::Send { key: 10 }, Entry::Unclear { key: 10 }, Entry::Send { key: 11 }, Entry::Unclear { key: 11 }]);
+        entries.extend([
+            Entry::Send { key: 10 },
+            Entry::Unclear { key: 10 },
+            Entry::Send { key: 11 },
+            Entry::Unclear { key: 11 },
+        ]);
         stored.push(Stored { space: 0, conversation: Uuid::max(), seq: 1, key: Some(11) });
         for socket in 0..2 {
-            entries.push(Entry::Receive { socket, partition: 0, offset: 900, conversation: Uuid::max(), seq: 1, key: Some(11) });
+            entries.push(Entry::Receive {
+                socket,
+                partition: 0,
+                offset: 900,
+                conversation: Uuid::max(),
+                seq: 1,
+                key: Some(11),
+            });
         }
         let verdict = check(&entries, &stored);
         assert_eq!(verdict.examples, []);
@@ -507,14 +528,28 @@ mod tests {
     #[test]
     fn finds_a_message_that_comes_again_after_a_resume_and_one_out_of_order() {
         let (mut entries, stored) = clean(1, 3);
-        entries.push(Entry::Receive { socket: 0, partition: 0, offset: 6, conversation: Uuid::nil(), seq: 3, key: Some(2) });
+        entries.push(Entry::Receive {
+            socket: 0,
+            partition: 0,
+            offset: 6,
+            conversation: Uuid::nil(),
+            seq: 3,
+            key: Some(2),
+        });
         let verdict = check(&entries, &stored);
         assert!(matches!(verdict.examples[..], [Violation::SocketRepeat { socket: 0, seq: 3, .. }]));
         let (mut entries, mut stored) = clean(1, 3);
         entries.push(Entry::Send { key: 3 });
         stored.push(Stored { space: 0, conversation: Uuid::nil(), seq: 4, key: Some(3) });
         for (socket, offset) in [(0, 1), (1, 9)] {
-            entries.push(Entry::Receive { socket, partition: 0, offset, conversation: Uuid::nil(), seq: 4, key: Some(3) });
+            entries.push(Entry::Receive {
+                socket,
+                partition: 0,
+                offset,
+                conversation: Uuid::nil(),
+                seq: 4,
+                key: Some(3),
+            });
         }
         let verdict = check(&entries, &stored);
         assert!(matches!(verdict.examples[..], [Violation::SocketOrder { socket: 0, last: 6, offset: 1, .. }]));
@@ -547,11 +582,8 @@ mod tests {
             history.record(*entry).unwrap();
         }
         history.sync().unwrap();
-        let read: Vec<Entry> = std::fs::read_to_string(&path)
-            .unwrap()
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect();
+        let read: Vec<Entry> =
+            std::fs::read_to_string(&path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(read, entries);
         assert_eq!(history.entries(), entries);
     }

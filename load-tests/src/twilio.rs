@@ -57,9 +57,7 @@ pub fn decode_form(body: &[u8]) -> Params {
 
 /// The value of the first parameter of this name.
 pub fn param<'a>(params: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    params
-        .iter()
-        .find_map(|(key, value)| (key == name).then_some(value.as_str()))
+    params.iter().find_map(|(key, value)| (key == name).then_some(value.as_str()))
 }
 
 /// What an inbound message carries beside its text.
@@ -170,11 +168,8 @@ impl Inbound<'_> {
 /// How many SMS segments a text takes: 160 or 153 characters each in GSM-7, 70 or 67 UTF-16 units otherwise. ASCII stands
 /// for GSM-7 here, which is close enough for a simulator.
 pub fn segments(text: &str) -> usize {
-    let (length, single, joined) = if text.is_ascii() {
-        (text.len(), 160, 153)
-    } else {
-        (text.encode_utf16().count(), 70, 67)
-    };
+    let (length, single, joined) =
+        if text.is_ascii() { (text.len(), 160, 153) } else { (text.encode_utf16().count(), 70, 67) };
     if length <= single { 1 } else { length.div_ceil(joined) }
 }
 

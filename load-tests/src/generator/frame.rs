@@ -93,8 +93,9 @@ impl FrameReader {
     ) -> Result<(), FrameError> {
         let payload = frame.get(header.payload_at..header.end).unwrap_or_default();
         match (header.opcode, header.fin, &mut self.fragments) {
-            (Some(opcode @ (Opcode::Close | Opcode::Ping | Opcode::Pong)), true, _)
-            | (Some(opcode), true, None) => on_message(opcode, payload),
+            (Some(opcode @ (Opcode::Close | Opcode::Ping | Opcode::Pong)), true, _) | (Some(opcode), true, None) => {
+                on_message(opcode, payload);
+            }
             (Some(opcode @ (Opcode::Text | Opcode::Binary)), false, none @ None) => {
                 *none = Some((opcode, payload.to_vec()));
             }

@@ -98,7 +98,11 @@ mod tests {
         let (mut even, mut odd, mut all) = (Latencies::default(), Latencies::default(), Latencies::default());
         for i in 1..=1_000_u64 {
             let latency = Duration::from_micros(i * 100);
-            if i % 2 == 0 { even.record(latency) } else { odd.record(latency) }
+            if i % 2 == 0 {
+                even.record(latency);
+            } else {
+                odd.record(latency);
+            }
             all.record(latency);
         }
         even.merge(&odd);

@@ -80,8 +80,7 @@ impl Api {
     /// # Errors
     /// If the hub cannot be reached or refuses.
     pub async fn sign_in(&self, email: &str, password: &str) -> anyhow::Result<(Self, Tokens)> {
-        let tokens: Tokens =
-            self.post("auth/sign-in", &json!({ "email": email, "password": password }), None).await?;
+        let tokens: Tokens = self.post("auth/sign-in", &json!({ "email": email, "password": password }), None).await?;
         Ok((self.with_token(&tokens.access_token), tokens))
     }
 
@@ -98,8 +97,7 @@ impl Api {
     /// # Errors
     /// If the hub cannot be reached or refuses.
     pub async fn create_token(&self, role: &str) -> anyhow::Result<String> {
-        let created: CreatedApiToken =
-            self.post("tokens", &json!({ "name": "load test", "role": role }), None).await?;
+        let created: CreatedApiToken = self.post("tokens", &json!({ "name": "load test", "role": role }), None).await?;
         Ok(created.secret)
     }
 
@@ -134,11 +132,8 @@ impl Api {
         assignee: &str,
         cursor: Option<&str>,
     ) -> anyhow::Result<Page<ConversationView>> {
-        let mut query = vec![
-            ("status", status.to_owned()),
-            ("assignee", assignee.to_owned()),
-            ("limit", PAGE_LIMIT.to_string()),
-        ];
+        let mut query =
+            vec![("status", status.to_owned()), ("assignee", assignee.to_owned()), ("limit", PAGE_LIMIT.to_string())];
         query.extend(cursor.map(|cursor| ("cursor", cursor.to_owned())));
         self.get("conversations", &query).await
     }

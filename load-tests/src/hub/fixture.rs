@@ -265,7 +265,8 @@ impl Fixture {
 /// Makes the first workspace and its owner on the command line, before the hub runs.
 async fn make_owner(options: &HubOptions) -> anyhow::Result<()> {
     let made = options.run(&["workspace", "create", "--name", "Load"]).await?;
-    let made: Workspace = serde_json::from_str(&made).context("`saler workspace create` answered something unexpected")?;
+    let made: Workspace =
+        serde_json::from_str(&made).context("`saler workspace create` answered something unexpected")?;
     let workspace = made.id.to_string();
     let owner = ["--email", OWNER_EMAIL, "--name", "Load", "--role", "owner", "--password", OWNER_PASSWORD];
     let arguments = ["user", "create", "--workspace", &workspace].into_iter().chain(owner).collect::<Vec<_>>();

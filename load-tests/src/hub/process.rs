@@ -86,11 +86,8 @@ impl HubOptions {
     /// # Errors
     /// If it cannot be started or fails.
     pub async fn run(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        let output = self
-            .command(arguments)
-            .output()
-            .await
-            .with_context(|| format!("cannot run {}", self.binary.display()))?;
+        let output =
+            self.command(arguments).output().await.with_context(|| format!("cannot run {}", self.binary.display()))?;
         if !output.status.success() {
             bail!(
                 "`{} {}` failed with {}: {}",

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::faults::{Fault, FaultRule, describe};
 use super::http::{Handler, Reply, Request, Response};
-use super::{Inner, InboundOrder, callbacks, picture};
+use super::{InboundOrder, Inner, callbacks, picture};
 use crate::twilio::{Params, decode_form, param};
 
 /// The most characters of a message's text (error 21617).

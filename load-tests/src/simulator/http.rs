@@ -36,9 +36,7 @@ pub(crate) struct Request {
 impl Request {
     /// The first header of this lower-case name.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find_map(|(key, value)| (key == name).then_some(value.as_str()))
+        self.headers.iter().find_map(|(key, value)| (key == name).then_some(value.as_str()))
     }
 }
 
@@ -58,12 +56,7 @@ pub(crate) struct Response {
 impl Response {
     /// An answer in JSON.
     pub(crate) fn json(status: u16, body: &serde_json::Value) -> Self {
-        Self {
-            status,
-            content_type: "application/json",
-            headers: Vec::new(),
-            body: body.to_string().into_bytes(),
-        }
+        Self { status, content_type: "application/json", headers: Vec::new(), body: body.to_string().into_bytes() }
     }
 
     /// An answer without a body.
@@ -221,8 +214,7 @@ fn parse_head(head: &[u8]) -> Option<Request> {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let headers = lines
         .map(|line| {
-            line.split_once(':')
-                .map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim().to_owned()))
+            line.split_once(':').map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim().to_owned()))
         })
         .collect::<Option<Vec<_>>>()?;
     Some(Request {

@@ -108,11 +108,8 @@ impl Store {
     /// Takes a message; `params` were checked before.
     pub(crate) fn take(&mut self, account_sid: &str, params: &Params, number: u128) -> TakenMessage {
         let owned = |name| param(params, name).map(str::to_owned);
-        let media_urls: Vec<String> = params
-            .iter()
-            .filter(|(key, _)| key == "MediaUrl")
-            .map(|(_, url)| url.clone())
-            .collect();
+        let media_urls: Vec<String> =
+            params.iter().filter(|(key, _)| key == "MediaUrl").map(|(_, url)| url.clone()).collect();
         let now = clock::now();
         let service = owned("MessagingServiceSid");
         let message = TakenMessage {
@@ -135,8 +132,7 @@ impl Store {
             self.by_sid.remove(&oldest.sid);
             self.forgotten += 1;
         }
-        self.by_sid
-            .insert(message.sid.clone(), self.forgotten + self.messages.len() as u64);
+        self.by_sid.insert(message.sid.clone(), self.forgotten + self.messages.len() as u64);
         self.messages.push_back(message.clone());
         self.stats.taken += 1;
         message
@@ -154,7 +150,8 @@ impl Store {
     /// A page of Twilio's list, newest first: filters `To`, `From`, `DateSent`, `DateSent>` and `DateSent<` (days in UTC
     /// or RFC 3339), `PageSize` and `Page`.
     pub(crate) fn list(&self, account_sid: &str, query: &Params) -> Value {
-        let number = |name: &str, default: usize| param(query, name).and_then(|text| text.parse().ok()).unwrap_or(default);
+        let number =
+            |name: &str, default: usize| param(query, name).and_then(|text| text.parse().ok()).unwrap_or(default);
         let page_size = number("PageSize", DEFAULT_PAGE_SIZE).clamp(1, MAX_PAGE_SIZE);
         let page = number("Page", 0).min(MAX_MESSAGES);
         let start = page * page_size;

@@ -278,10 +278,7 @@ fn reset(mut members: Vec<Member>) -> Vec<Member> {
 
 /// Watches the hub's count of sockets that it closed as slow, and its memory meanwhile: gives when the last was closed,
 /// and the greatest use.
-async fn watch_closes(
-    fixture: &Fixture,
-    stalled: usize,
-) -> anyhow::Result<(Option<Duration>, (Usage, u64))> {
+async fn watch_closes(fixture: &Fixture, stalled: usize) -> anyhow::Result<(Option<Duration>, (Usage, u64))> {
     let slow = |values: Vec<(String, f64)>| -> f64 {
         let of_slow = |labels: &str| labels.contains("slow_reader") || labels.contains("no_heartbeat");
         values.iter().filter(|(labels, _)| of_slow(labels)).map(|(_, count)| count).sum()

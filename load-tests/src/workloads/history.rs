@@ -94,7 +94,11 @@ async fn grow(fixture: &Fixture, run: u64, history: &mut u64, length: u64) -> an
         let count = (length - *history).min(CHUNK);
         let prepared = prepare(fixture, run, *history, count, customers_of(length)).await?;
         let sending = closed_loop(fixture.address, &prepared, 0..count, CONNECTIONS).await?;
-        anyhow::ensure!(sending.acknowledged == count, "{} of {count} webhooks were acknowledged", sending.acknowledged);
+        anyhow::ensure!(
+            sending.acknowledged == count,
+            "{} of {count} webhooks were acknowledged",
+            sending.acknowledged
+        );
         *history += count;
     }
     fixture.caught_up().await.map(drop)
@@ -115,7 +119,8 @@ async fn costs(fixture: &Fixture, options: &Options, history: &mut u64) -> anyho
         messages: *history,
         acknowledgement: sending.answers.summary(),
         cpu_micros_per_message: number(after.cpu_millis.saturating_sub(before.cpu_millis)) * 1_000.0 / number(count),
-        inbox_page: reads(fixture, "conversations", &[("status", "open"), ("assignee", "all"), ("limit", "50")]).await?,
+        inbox_page: reads(fixture, "conversations", &[("status", "open"), ("assignee", "all"), ("limit", "50")])
+            .await?,
         kpis: reads(fixture, "kpis", &[]).await?,
         resident_bytes: fixture.usage().resident_bytes,
     })

@@ -64,7 +64,9 @@ async fn hub() -> (String, mpsc::Receiver<Webhook>) {
                     let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
                     let header = |name: &str| {
                         head.lines()
-                            .find_map(|line| line.to_lowercase().starts_with(name).then(|| line.split_once(": ").unwrap().1))
+                            .find_map(|line| {
+                                line.to_lowercase().starts_with(name).then(|| line.split_once(": ").unwrap().1)
+                            })
                             .unwrap()
                             .to_owned()
                     };
@@ -113,7 +115,8 @@ async fn takes_a_message_and_reports_its_way_with_signed_callbacks() {
 #[tokio::test]
 async fn refuses_a_wrong_token_and_what_twilio_would_not_take() {
     let provider = Provider::start().await;
-    let wrong = provider.client.post(provider.url("Messages.json")).basic_auth(SID, Some("wrong")).send().await.unwrap();
+    let wrong =
+        provider.client.post(provider.url("Messages.json")).basic_auth(SID, Some("wrong")).send().await.unwrap();
     assert_eq!(wrong.status(), 401);
     assert_eq!(wrong.json::<Value>().await.unwrap()["code"], 20_003);
     let long = "x".repeat(1_601);
