@@ -51,6 +51,7 @@ function signedOut(text) {
   conversations.clear();
   chosen = null;
   byId("desk").hidden = true;
+  byId("board").hidden = true;
   byId("sign-out").hidden = true;
   byId("sign-in").hidden = false;
   byId("list").replaceChildren();
@@ -207,7 +208,7 @@ function take(frame, from) {
   switch (frame.op) {
     case "hello":
       send({
-        op: "auth", id: 1, token: tokens.access_token, subs: ["inbox"], caps: ["batch"],
+        op: "auth", id: 1, token: tokens.access_token, subs: ["inbox", "kpis"], caps: ["batch"],
         ...(cursor ? { resume: { cur: cursor, ...(last ? { p: last } : {}) } } : {}),
       });
       break;
@@ -238,6 +239,9 @@ function take(frame, from) {
       if (frame.cur) { cursor = frame.cur; last = null; }
       send({ op: "hb", n: counted });
       break;
+    case "kpi":
+      board(frame.d);
+      break;
     case "expiring":
       refresh().then((good) => { if (good) send({ op: "auth", id: 2, token: tokens.access_token }); });
       break;
@@ -246,6 +250,33 @@ function take(frame, from) {
       break;
     default:
   }
+}
+
+const tiles = [
+  ["open", "Open"], ["unassigned", "Unassigned"], ["waiting", "Waiting"], ["oldest_wait_seconds", "Oldest wait"],
+  ["messages_in", "In, 24 h"], ["messages_out", "Out, 24 h"], ["first_response_p50", "First response, median"],
+  ["resolved", "Resolved, 24 h"],
+];
+
+function figure(value) {
+  if (value.value === undefined || value.value === null) return "–";
+  if (value.unit !== "seconds") return String(value.value);
+  const seconds = Math.round(value.value);
+  if (seconds < 60) return seconds + " s";
+  return seconds < 3600 ? Math.floor(seconds / 60) + " min" : Math.floor(seconds / 3600) + " h";
+}
+
+// The whole workspace's numbers; those of one channel or agent are left to the API.
+function board(numbers) {
+  const whole = numbers.values.filter((value) => !value.channel_id && !value.agent_id);
+  byId("board").hidden = false;
+  byId("board").replaceChildren(...tiles.flatMap(([kpi, name]) => {
+    const value = whole.find((candidate) => candidate.kpi === kpi);
+    if (!value) return [];
+    const tile = document.createElement("div");
+    tile.append(element("dt", name), element("dd", figure(value)));
+    return [tile];
+  }));
 }
 
 function happened(record) {
