@@ -193,7 +193,8 @@ impl Bench {
         boards: Option<Arc<dyn BoardSource>>,
     ) -> Self {
         let clock = Arc::new(ManualClock::at(start()));
-        let people = Arc::new(People { by_token: Mutex::default(), clock: Arc::clone(&clock), rechecks: AtomicU64::new(0) });
+        let people =
+            Arc::new(People { by_token: Mutex::default(), clock: Arc::clone(&clock), rechecks: AtomicU64::new(0) });
         let send_buffer = config.send_buffer_bytes;
         let realtime = Realtime::new(Dependencies {
             log: Arc::clone(&log) as _,

@@ -86,8 +86,16 @@ async fn every_wish_becomes_its_command_in_the_order_in_which_it_was_sent() {
         .map(|record| serde_json::to_value(&record.command).unwrap()["type"].as_str().unwrap().to_owned())
         .collect();
     let expected = [
-        "send_message", "retry_message", "add_note", "set_status", "set_status", "assign", "set_priority",
-        "change_labels", "mark_read", "set_presence",
+        "send_message",
+        "retry_message",
+        "add_note",
+        "set_status",
+        "set_status",
+        "assign",
+        "set_priority",
+        "change_labels",
+        "mark_read",
+        "set_presence",
     ];
     assert_eq!(kinds, expected);
 }
@@ -230,7 +238,8 @@ impl BoardSource for MadeUpBoards {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_board_is_fed_once_for_all_who_watch_and_only_while_somebody_does() {
-    let boards = Arc::new(MadeUpBoards { board: watch::Sender::new(json!({"revision": 1})), subscriptions: Mutex::new(0) });
+    let boards =
+        Arc::new(MadeUpBoards { board: watch::Sender::new(json!({"revision": 1})), subscriptions: Mutex::new(0) });
     let bench = Bench::over(Arc::new(MemoryLog::new(1)), config(), Some(Arc::clone(&boards) as _)).await;
     let token = bench.person(1, 1, Role::Analyst);
     let (mut first, _) = bench.sign_in(&token, &["kpis"]).await;

@@ -110,9 +110,8 @@ async fn every_malformed_frame_has_its_code() {
 async fn a_reader_that_stands_still_is_cut_off_and_the_others_feel_nothing() {
     let bench = Bench::new(changed(|config| config.queue_age_ms = 200)).await;
     let (slow, quick) = (bench.person(1, 1, Role::Agent), bench.person(2, 1, Role::Agent));
-    let mut still = WsClient::open_with(bench.address, "/api/v1/socket", Some(ORIGIN), Some(4_096), "saler.v1")
-        .await
-        .unwrap();
+    let mut still =
+        WsClient::open_with(bench.address, "/api/v1/socket", Some(ORIGIN), Some(4_096), "saler.v1").await.unwrap();
     still.send(&json!({"op": "auth", "id": 1, "token": slow, "subs": ["inbox"]})).await;
     still.until("ready").await;
     let (mut reader, _) = bench.sign_in(&quick, &["inbox"]).await;
@@ -268,7 +267,8 @@ async fn whoever_leaves_in_the_middle_of_anything_leaves_nothing_behind() {
     let subscribe = json!({"op": "sub", "id": 1, "topic": format!("conversation:{}", talk.id)});
     for n in 0..40 {
         let mut client = bench.connect().await;
-        let whole = [frame(true, 1, auth.to_string().as_bytes()), frame(true, 1, subscribe.to_string().as_bytes())].concat();
+        let whole =
+            [frame(true, 1, auth.to_string().as_bytes()), frame(true, 1, subscribe.to_string().as_bytes())].concat();
         client.send_bytes(&whole[..(whole.len() * n / 39)]).await;
         drop(client);
     }

@@ -45,10 +45,7 @@ async fn make_channel(bench: &Bench, n: u64, w: u64) {
         },
     };
     let mut batch = Batch::default();
-    batch.put(
-        CHANNEL_WORKSPACES,
-        Row::new(Key::of([Cell::from(channel(n))])).with("workspace_id", workspace(w)),
-    );
+    batch.put(CHANNEL_WORKSPACES, Row::new(Key::of([Cell::from(channel(n))])).with("workspace_id", workspace(w)));
     let key = Key::of([Cell::from(workspace(w))]).at([Cell::from(channel(n))]);
     batch.put(CHANNELS, Row::new(key).with_body(&record).unwrap());
     bench.tables.write(batch, Sync::Later).await.unwrap();
@@ -196,7 +193,10 @@ async fn a_visitor_sees_the_own_conversation_without_notes_and_reports_arrival()
     say(&bench, 1, &talk, written(&talk, 4, Direction::Outbound, Author::Bot { name: "helper".to_owned() })).await;
     for (seq, from) in [(1, "visitor"), (3, "agent"), (4, "bot")] {
         let frame = client.next().await;
-        assert_eq!((frame["op"].as_str(), frame["seq"].as_u64(), frame["from"].as_str()), (Some("msg"), Some(seq), Some(from)));
+        assert_eq!(
+            (frame["op"].as_str(), frame["seq"].as_u64(), frame["from"].as_str()),
+            (Some("msg"), Some(seq), Some(from))
+        );
         let mut fields: Vec<_> = frame.as_object().unwrap().keys().map(String::as_str).collect();
         fields.retain(|field| !["op", "id", "conversation_id", "seq", "from", "body", "at", "status"].contains(field));
         assert_eq!(fields, [""; 0]);
