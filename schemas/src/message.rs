@@ -105,10 +105,7 @@ pub struct Body {
 impl Body {
     /// A body of text alone.
     pub fn text(text: impl Into<String>) -> Self {
-        Self {
-            text: text.into(),
-            ..Self::default()
-        }
+        Self { text: text.into(), ..Self::default() }
     }
 
     /// Whether it says nothing at all.

@@ -148,12 +148,7 @@ mod tests {
     #[test]
     fn analysts_see_no_conversations_and_agents_no_settings() {
         assert!(!allows(Role::Analyst, Action::ReadConversations) && !allows(Role::Analyst, Action::ReadContacts));
-        for action in [
-            Action::ManageMembers,
-            Action::ManageTokens,
-            Action::RunSql,
-            Action::ReadDeadLetters,
-        ] {
+        for action in [Action::ManageMembers, Action::ManageTokens, Action::RunSql, Action::ReadDeadLetters] {
             assert!(!allows(Role::Agent, action), "{action:?}");
         }
     }

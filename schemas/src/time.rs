@@ -57,10 +57,7 @@ impl Timestamp {
     /// This much later; stops at the last instant that can be written.
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_add(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)),
-        )
+        Self(self.0.saturating_add(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)))
     }
 
     /// How much later this is than `earlier`; zero if it is not later.
@@ -92,9 +89,7 @@ impl FromStr for Timestamp {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         DateTime::parse_from_rfc3339(text)
             .map(|instant| Self(instant.timestamp_micros()))
-            .map_err(|_not_rfc_3339| ParseTimestampError {
-                text: text.chars().take(64).collect(),
-            })
+            .map_err(|_not_rfc_3339| ParseTimestampError { text: text.chars().take(64).collect() })
     }
 }
 
@@ -134,10 +129,7 @@ mod tests {
 
     #[test]
     fn reads_other_offsets_and_names_what_it_expects() {
-        assert_eq!(
-            "2026-11-22T12:30:00+03:00".parse(),
-            "2026-11-22T09:30:00Z".parse::<Timestamp>()
-        );
+        assert_eq!("2026-11-22T12:30:00+03:00".parse(), "2026-11-22T09:30:00Z".parse::<Timestamp>());
         let error = "tomorrow".parse::<Timestamp>().unwrap_err();
         assert!(error.to_string().contains("such as 2026-11-22T09:30:00Z"));
     }

@@ -99,11 +99,7 @@ impl From<NewBody> for Body {
             attachments: new
                 .attachments
                 .into_iter()
-                .map(|file| Attachment {
-                    url: file.url,
-                    content_type: file.content_type,
-                    name: file.name,
-                })
+                .map(|file| Attachment { url: file.url, content_type: file.content_type, name: file.name })
                 .collect(),
             in_reply_to: new.in_reply_to,
             ..Self::default()

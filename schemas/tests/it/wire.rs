@@ -62,10 +62,7 @@ fn body() -> Body {
 }
 
 fn error() -> DeliveryError {
-    DeliveryError {
-        code: "30007".to_owned(),
-        reason: "The carrier filtered the message.".to_owned(),
-    }
+    DeliveryError { code: "30007".to_owned(), reason: "The carrier filtered the message.".to_owned() }
 }
 
 fn report() -> DeliveryReport {
@@ -113,10 +110,7 @@ fn contact() -> Contact {
         name_is_set: true,
         phone: Some("+966501234567".to_owned()),
         email: Some("sara@example.com".to_owned()),
-        identities: vec![Identity {
-            channel_id: channel_id(),
-            address: "+966501234567".to_owned(),
-        }],
+        identities: vec![Identity { channel_id: channel_id(), address: "+966501234567".to_owned() }],
         opted_out: vec![channel_id()],
         blocked: false,
         created_at: at(),
@@ -187,67 +181,23 @@ fn commands() -> Vec<Command> {
         opt_out: Some(false),
     };
     let (conversation_id, message_id, user_id) = (conversation_id(), message_id(), user_id());
-    let outcome = SendOutcome::Ambiguous {
-        error: error(),
-        next_attempt_at: at(),
-    };
+    let outcome = SendOutcome::Ambiguous { error: error(), next_attempt_at: at() };
     vec![
-        Command::ReceiveMessage {
-            channel_id: channel_id(),
-            message: Box::new(inbound),
-        },
-        Command::RecordDelivery {
-            channel_id: channel_id(),
-            report: report(),
-        },
-        Command::SendMessage {
-            conversation_id,
-            author: agent_author(),
-            body: body(),
-        },
+        Command::ReceiveMessage { channel_id: channel_id(), message: Box::new(inbound) },
+        Command::RecordDelivery { channel_id: channel_id(), report: report() },
+        Command::SendMessage { conversation_id, author: agent_author(), body: body() },
         Command::StartConversation {
-            to: Identity {
-                channel_id: channel_id(),
-                address: "+966501234567".to_owned(),
-            },
-            author: Author::Bot {
-                name: "greeter".to_owned(),
-            },
+            to: Identity { channel_id: channel_id(), address: "+966501234567".to_owned() },
+            author: Author::Bot { name: "greeter".to_owned() },
             body: body(),
         },
-        Command::RetryMessage {
-            conversation_id,
-            seq: 7,
-        },
-        Command::AddNote {
-            conversation_id,
-            author: agent_author(),
-            text: "look".to_owned(),
-            mentions: vec![user_id],
-        },
-        Command::SetStatus {
-            conversation_id,
-            status: Status::Snoozed,
-            snoozed_until: Some(at()),
-        },
-        Command::Assign {
-            conversation_id,
-            assignee: Some(user_id),
-        },
-        Command::SetPriority {
-            conversation_id,
-            priority: Priority::Urgent,
-        },
-        Command::ChangeLabels {
-            conversation_id,
-            add: vec!["vip".to_owned()],
-            remove: vec!["new".to_owned()],
-        },
-        Command::MarkRead {
-            conversation_id,
-            user_id,
-            seq: 7,
-        },
+        Command::RetryMessage { conversation_id, seq: 7 },
+        Command::AddNote { conversation_id, author: agent_author(), text: "look".to_owned(), mentions: vec![user_id] },
+        Command::SetStatus { conversation_id, status: Status::Snoozed, snoozed_until: Some(at()) },
+        Command::Assign { conversation_id, assignee: Some(user_id) },
+        Command::SetPriority { conversation_id, priority: Priority::Urgent },
+        Command::ChangeLabels { conversation_id, add: vec!["vip".to_owned()], remove: vec!["new".to_owned()] },
+        Command::MarkRead { conversation_id, user_id, seq: 7 },
         Command::UpdateContact {
             contact_id: contact_id(),
             name: Some("سارة".to_owned()),
@@ -256,27 +206,10 @@ fn commands() -> Vec<Command> {
         },
         Command::ConfigureChannel { channel: channel() },
         Command::ConfigureAgent { agent: agent() },
-        Command::SetPresence {
-            user_id,
-            availability: Some(Availability::Away),
-            connected: Some(false),
-        },
-        Command::FireTimer {
-            conversation_id,
-            timer: TimerKind::SnoozeEnds,
-            due: at(),
-        },
-        Command::BeginSend {
-            conversation_id,
-            message_id,
-            attempt: 1,
-        },
-        Command::FinishSend {
-            conversation_id,
-            message_id,
-            attempt: 1,
-            outcome,
-        },
+        Command::SetPresence { user_id, availability: Some(Availability::Away), connected: Some(false) },
+        Command::FireTimer { conversation_id, timer: TimerKind::SnoozeEnds, due: at() },
+        Command::BeginSend { conversation_id, message_id, attempt: 1 },
+        Command::FinishSend { conversation_id, message_id, attempt: 1, outcome },
     ]
 }
 
@@ -286,32 +219,18 @@ fn events() -> Vec<Event> {
     vec![
         Event::ContactCreated { contact: contact() },
         Event::ContactUpdated { contact: contact() },
-        Event::ConversationCreated {
-            initiated: Direction::Inbound,
-        },
+        Event::ConversationCreated { initiated: Direction::Inbound },
         Event::ConversationStatusChanged {
             from: Status::Open,
             to: Status::Snoozed,
             reason: StatusReason::Asked,
             snoozed_until: Some(at()),
         },
-        Event::ConversationAssigned {
-            from: None,
-            to: Some(user_id),
-            reason: AssignmentReason::Automatic,
-        },
-        Event::ConversationPriorityChanged {
-            from: Priority::Normal,
-            to: Priority::High,
-        },
-        Event::ConversationLabelsChanged {
-            added: vec!["vip".to_owned()],
-            removed: vec!["new".to_owned()],
-        },
+        Event::ConversationAssigned { from: None, to: Some(user_id), reason: AssignmentReason::Automatic },
+        Event::ConversationPriorityChanged { from: Priority::Normal, to: Priority::High },
+        Event::ConversationLabelsChanged { added: vec!["vip".to_owned()], removed: vec!["new".to_owned()] },
         Event::ConversationRead { user_id, seq: 7 },
-        Event::MessageAdded {
-            message: Box::new(message()),
-        },
+        Event::MessageAdded { message: Box::new(message()) },
         Event::MessageStatusChanged {
             message_id,
             seq: 7,
@@ -320,11 +239,7 @@ fn events() -> Vec<Event> {
             error: Some(error()),
             external_id: Some("SM1".to_owned()),
         },
-        Event::MessageSendBegun {
-            message_id,
-            seq: 7,
-            attempt: 1,
-        },
+        Event::MessageSendBegun { message_id, seq: 7, attempt: 1 },
         Event::MessageSendDeferred {
             message_id,
             seq: 7,
@@ -333,24 +248,14 @@ fn events() -> Vec<Event> {
             ambiguous: true,
             next_attempt_at: at(),
         },
-        Event::DeliveryParked {
-            channel_id: channel_id(),
-            report: report(),
-        },
+        Event::DeliveryParked { channel_id: channel_id(), report: report() },
         Event::ChannelConfigured { channel: channel() },
         Event::AgentConfigured { agent: agent() },
-        Event::AgentPresenceChanged {
-            user_id,
-            availability: Availability::Busy,
-            connected: true,
-        },
+        Event::AgentPresenceChanged { user_id, availability: Availability::Busy, connected: true },
         Event::CommandSettled {
             key: Some("k-1".to_owned()),
             fingerprint: "00ff".to_owned(),
-            outcome: Outcome::Rejected {
-                code: Rejection::NotFound,
-                reason: "no such conversation".to_owned(),
-            },
+            outcome: Outcome::Rejected { code: Rejection::NotFound, reason: "no such conversation".to_owned() },
             conversation_id: Some(conversation_id()),
             message_id: Some(message_id),
             seq: Some(7),
@@ -369,10 +274,7 @@ fn command_records() -> Vec<(String, CommandRecord)> {
         wants_outcome: true,
         command,
     };
-    commands()
-        .into_iter()
-        .map(|command| (kind(&command), record(command)))
-        .collect()
+    commands().into_iter().map(|command| (kind(&command), record(command))).collect()
 }
 
 fn event_records() -> Vec<(String, EventRecord)> {
@@ -381,37 +283,23 @@ fn event_records() -> Vec<(String, EventRecord)> {
         id: event_id(),
         workspace_id: workspace_id(),
         at: at(),
-        source: Source {
-            partition: 1,
-            offset: 42,
-            index: 0,
-        },
+        source: Source { partition: 1, offset: 42, index: 0 },
         command_id: command_id(),
-        actor: Actor::Channel {
-            channel_id: channel_id(),
-        },
+        actor: Actor::Channel { channel_id: channel_id() },
         event,
         conversation: Some(Box::new(conversation())),
     };
-    events()
-        .into_iter()
-        .map(|event| (kind(&event), record(event)))
-        .collect()
+    events().into_iter().map(|event| (kind(&event), record(event))).collect()
 }
 
 /// The `type` of a command or an event.
 fn kind(tagged: &impl Serialize) -> String {
     let json = serde_json::to_value(tagged).unwrap();
-    json.get("type")
-        .and_then(|kind| kind.as_str())
-        .expect("it has a type")
-        .to_owned()
+    json.get("type").and_then(|kind| kind.as_str()).expect("it has a type").to_owned()
 }
 
 fn check<T: Serialize + DeserializeOwned + PartialEq + Debug>(file: &str, field: &str, today: &[(String, T)]) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fixtures")
-        .join(file);
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(file);
     let mut text = std::fs::read_to_string(&path).unwrap_or_default();
     let kinds = |text: &str| -> BTreeSet<String> {
         let kind_of = |line| kind(&serde_json::from_str::<serde_json::Value>(line).unwrap()[field]);
@@ -427,10 +315,7 @@ fn check<T: Serialize + DeserializeOwned + PartialEq + Debug>(file: &str, field:
     }
     let written = kinds(&text);
     for (kind, _) in today {
-        assert!(
-            written.contains(kind),
-            "{file} has no {kind}: run with SALER_WRITE_FIXTURES=1"
-        );
+        assert!(written.contains(kind), "{file} has no {kind}: run with SALER_WRITE_FIXTURES=1");
     }
     for line in text.lines() {
         let read: T = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {file}: {line}"));
@@ -452,16 +337,10 @@ fn events_that_were_ever_written_are_read() {
 #[test]
 fn what_is_written_today_reads_back_as_it_was() {
     for (_, record) in command_records() {
-        assert_eq!(
-            serde_json::from_str::<CommandRecord>(&serde_json::to_string(&record).unwrap()).unwrap(),
-            record
-        );
+        assert_eq!(serde_json::from_str::<CommandRecord>(&serde_json::to_string(&record).unwrap()).unwrap(), record);
     }
     for (_, record) in event_records() {
-        assert_eq!(
-            serde_json::from_str::<EventRecord>(&serde_json::to_string(&record).unwrap()).unwrap(),
-            record
-        );
+        assert_eq!(serde_json::from_str::<EventRecord>(&serde_json::to_string(&record).unwrap()).unwrap(), record);
         assert_eq!(kind(&record.event), record.event.name());
     }
 }
