@@ -26,7 +26,7 @@ use super::timers::Timers;
 use crate::commands::Commands;
 
 /// How much one batch takes from the log.
-const BATCH: ReadLimit = ReadLimit { records: 256, bytes: 1 << 20 };
+const BATCH: ReadLimit = ReadLimit { records: 128, bytes: 1 << 20 };
 
 /// A batch ends early once it has changed this many entities: far fewer than the cache holds, so that nothing that a batch
 /// changed can leave the cache before it is written.
@@ -220,7 +220,8 @@ impl<'a> Engine<'a> {
         };
         engine.last_published = engine.read_last_published().await?;
         engine.publish_outbox(outbox_from).await?;
-        engine.tell_status(false);
+        // A partition without anything to do has caught up.
+        engine.tell_status(position >= bounds.next);
         Ok(engine)
     }
 
