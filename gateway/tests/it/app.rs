@@ -265,7 +265,7 @@ pub(crate) fn message<'a>(from: &'a str, sid: &'a str, text: &'a str) -> [(&'sta
 }
 
 /// Twilio's signature of a form (docs: Usage, Security, Validating requests).
-fn sign(url: &str, parameters: &[(&str, &str)]) -> String {
+pub(crate) fn sign(url: &str, parameters: &[(&str, &str)]) -> String {
     let mut sorted = parameters.to_vec();
     sorted.sort_unstable();
     let mut mac = Hmac::<Sha1>::new_from_slice(AUTH_TOKEN.as_bytes()).unwrap();

@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
-fn saler(data: &Path, arguments: &[&str], input: &str) -> Output {
+pub(crate) fn saler(data: &Path, arguments: &[&str], input: &str) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_saler"))
         .args(arguments)
         .env("SALER_DATA__DIR", data)
@@ -21,7 +21,7 @@ fn saler(data: &Path, arguments: &[&str], input: &str) -> Output {
 }
 
 #[track_caller]
-fn json_of(output: &Output) -> Value {
+pub(crate) fn json_of(output: &Output) -> Value {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }

@@ -11,6 +11,7 @@ mod app;
 mod auth;
 mod cli;
 mod conversations;
+mod kill;
 mod openapi;
 mod refresh;
 mod rights;
