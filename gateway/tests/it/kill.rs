@@ -97,7 +97,7 @@ async fn all(base_url: &str, token: &str, path: &str) -> Vec<Value> {
         let answer = client.get(format!("{base_url}{path}{cursor}")).bearer_auth(token).send().await.unwrap();
         assert_eq!(answer.status(), 200);
         let mut page: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
-        items.extend(page["items"].as_array_mut().unwrap().drain(..));
+        items.append(page["items"].as_array_mut().unwrap());
         match page["next_cursor"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),
             None => return items,
