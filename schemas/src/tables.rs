@@ -205,9 +205,8 @@ tables! {
 
     // What the conversation engine derives from the log: written in its batches, never fsynced by itself.
 
-    /// How far the engine has come with a partition of the topic `commands`: the next offset to apply, and the first row of
-    /// the outbox that may still be there.
-    ENGINE_POSITIONS = "engine_positions" (int("partition")) () Ascending (int("next_offset"), int("epoch"), int("outbox_from"));
+    /// How far the engine has come with a partition of the topic `commands`: the next offset to apply.
+    ENGINE_POSITIONS = "engine_positions" (int("partition")) () Ascending (int("next_offset"), int("epoch"));
     /// Events that are derived but perhaps not yet published, by the offset of the last command of their batch.
     OUTBOX = "outbox" (int("partition")) (int("last_offset")) Ascending (BODY);
     /// Conversations; `engine` holds what only the engine needs of them.
@@ -244,6 +243,8 @@ tables! {
     COMMAND_KEY_HOURS = "command_key_hours" (int("partition"), int("hour")) (WORKSPACE, text("key")) Ascending ();
     /// Up to which hour the engine of a partition has removed old keys.
     COMMAND_KEYS_SWEPT = "command_keys_swept" (int("partition")) () Ascending (int("hour"));
+    /// The first row of a partition's outbox that may still be there, so that a start need not walk over deleted ones.
+    OUTBOX_START = "outbox_start" (int("partition")) () Ascending (int("last_offset"));
 }
 
 impl Table {

@@ -187,13 +187,13 @@ impl<'a> Engine<'a> {
         status: &'a watch::Sender<EngineStatus>,
     ) -> Result<Self, EngineError> {
         let key = Key::of([partition.into()]);
-        let row = deps
+        let rows = deps
             .tables
-            .get(t::ENGINE_POSITIONS, key)
+            .get_many(vec![(t::ENGINE_POSITIONS, key.clone()), (t::OUTBOX_START, key)])
             .await
             .map_err(|source| EngineError::Tables { partition, source })?;
-        let number = |column| row.as_ref().and_then(|row| row.int(column)).unwrap_or(0);
-        let (position, outbox_from) = (number("next_offset").cast_unsigned(), number("outbox_from"));
+        let number = |column| rows.iter().flatten().find_map(|row| row.int(column)).unwrap_or(0);
+        let (position, outbox_from) = (number("next_offset").cast_unsigned(), number("last_offset"));
         let bounds = deps
             .log
             .bounds(Topic::Commands, partition)
@@ -406,10 +406,8 @@ impl<'a> Engine<'a> {
         }
         // Where the outbox begins is noted, so that a start need not walk over all that was ever deleted from it.
         let outbox_from = self.outbox.front().map_or_else(|| self.next_offset, |(row, _)| *row);
-        let position = Row::new(key())
-            .with("next_offset", next_offset.cast_signed())
-            .with("epoch", 0_i64)
-            .with("outbox_from", outbox_from.cast_signed());
+        batch.put(t::OUTBOX_START, Row::new(key()).with("last_offset", outbox_from.cast_signed()));
+        let position = Row::new(key()).with("next_offset", next_offset.cast_signed()).with("epoch", 0_i64);
         batch.put(t::ENGINE_POSITIONS, position);
         Ok(batch)
     }
