@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use schemas::channel::Channel;
+use schemas::command::{Command, CommandRecord};
 use schemas::tables::{self as t, Table, Value};
 use schemas::workspace::Agent;
 use schemas::{ChannelId, ContactId, ConversationId, WorkspaceId};
@@ -13,6 +14,27 @@ use super::state::{EnginePart, MessageRef, Need, State, StoredConversation, Work
 
 /// How many rows one read of a scan takes.
 const SCAN_PAGE_ROWS: usize = 1_000;
+
+/// What a command needs before all else; what else it needs shows when it is decided.
+pub(super) fn first_needs(record: &CommandRecord) -> Vec<Need> {
+    let w = record.workspace_id;
+    let mut needs = vec![Need::Workspace(w)];
+    match &record.command {
+        Command::ReceiveMessage { channel_id, message } => {
+            needs.push(Need::External(w, *channel_id, message.external_id.clone()));
+            needs.push(Need::Identity(w, *channel_id, message.from.clone()));
+        }
+        Command::RecordDelivery { channel_id, report } => {
+            needs.push(Need::External(w, *channel_id, report.external_id.clone()));
+        }
+        Command::BeginSend { message_id, .. } | Command::FinishSend { message_id, .. } => {
+            needs.push(Need::Pending(w, *message_id));
+        }
+        _ => {}
+    }
+    needs.extend(record.command.conversation_id().map(|id| Need::Conversation(w, id)));
+    needs
+}
 
 /// Loads what a partition's engine needs.
 #[derive(Clone, Debug)]

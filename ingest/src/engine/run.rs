@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::changes::Changes;
 use super::decide::decide;
-use super::load::Loader;
+use super::load::{Loader, first_needs};
 use super::publish::{Outgoing, encode, json_array};
 use super::state::{Need, State};
 use super::timers::Timers;
@@ -308,17 +308,28 @@ impl<'a> Engine<'a> {
 
     /// Loads what most commands of a batch need, in few reads for all of them.
     async fn prefetch(&mut self, commands: &[(u64, Option<CommandRecord>)]) -> Result<(), EngineError> {
+        // Those whose first needs are in memory mostly have all they need; the others are followed further.
+        let mut strangers = Vec::new();
+        let mut needs = Vec::new();
+        for (offset, command) in commands {
+            let Some(command) = command else { continue };
+            let known = needs.len();
+            needs.extend(first_needs(command).into_iter().filter(|need| !self.state.knows(need)));
+            if needs.len() > known {
+                strangers.push((*offset, command));
+            }
+        }
         for _ in 0..PREFETCH_ROUNDS {
-            let mut needs: Vec<Need> = commands
-                .iter()
-                .filter_map(|(offset, command)| decide(&self.state, self.partition, *offset, command.as_ref()?).err())
-                .collect();
             if needs.is_empty() {
                 return Ok(());
             }
             needs.sort_unstable();
             needs.dedup();
             self.load(needs).await?;
+            needs = strangers
+                .iter()
+                .filter_map(|(offset, command)| decide(&self.state, self.partition, *offset, command).err())
+                .collect();
         }
         Ok(())
     }

@@ -134,6 +134,10 @@ impl<K: Hash + Eq, V> Cache<K, V> {
         self.0.put(key, value);
     }
 
+    fn knows(&self, key: &K) -> bool {
+        self.0.contains(key)
+    }
+
     pub(super) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         self.0.peek_mut(key).and_then(Option::as_mut)
     }
@@ -184,6 +188,22 @@ impl State {
     /// The conversation, if it is in memory.
     pub fn conversation(&self, workspace_id: WorkspaceId, id: ConversationId) -> Option<&Conversation> {
         self.conversations.get(&(workspace_id, id)).flatten().map(|stored| &stored.conversation)
+    }
+
+    /// Whether the answer to a need is in memory, be it that there is none.
+    pub(super) fn knows(&self, need: &Need) -> bool {
+        match need {
+            Need::Workspace(id) => self.workspaces.knows(id),
+            Need::Conversation(w, id) => self.conversations.knows(&(*w, *id)),
+            Need::Contact(w, id) => self.contacts.knows(&(*w, *id)),
+            Need::Identity(w, channel, address) => self.identities.knows(&(*w, *channel, address.clone())),
+            Need::Latest(w, contact, channel) => self.latest.knows(&(*w, *contact, *channel)),
+            Need::External(w, channel, id) => self.externals.knows(&(*w, *channel, id.clone())),
+            Need::Parked(w, channel, id) => self.parked.knows(&(*w, *channel, id.clone())),
+            Need::Message(w, conversation, seq) => self.messages.knows(&(*w, *conversation, *seq)),
+            Need::Key(w, key) => self.keys.knows(&(*w, key.clone())),
+            Need::Pending(w, id) => self.pending.knows(&(*w, *id)),
+        }
     }
 
     /// The members of a workspace, if they are in memory.
