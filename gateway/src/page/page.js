@@ -52,6 +52,7 @@ function signedOut(text) {
   chosen = null;
   byId("desk").hidden = true;
   byId("board").hidden = true;
+  latest = null;
   byId("sign-out").hidden = true;
   byId("sign-in").hidden = false;
   byId("list").replaceChildren();
@@ -259,15 +260,21 @@ const tiles = [
 ];
 
 function figure(value) {
-  if (value.value === undefined || value.value === null) return "–";
-  if (value.unit !== "seconds") return String(value.value);
-  const seconds = Math.round(value.value);
+  // A wait that goes on is told by its beginning; how long it is by now is for the page to say.
+  const number = value.since ? Math.max(0, (Date.now() - Date.parse(value.since)) / 1000) : value.value;
+  if (number === undefined || number === null) return "–";
+  if (value.unit !== "seconds") return String(number);
+  const seconds = Math.round(number);
   if (seconds < 60) return seconds + " s";
   return seconds < 3600 ? Math.floor(seconds / 60) + " min" : Math.floor(seconds / 3600) + " h";
 }
 
+let latest = null;
+setInterval(() => { if (latest && tokens) board(latest); }, 1000);
+
 // The whole workspace's numbers; those of one channel or agent are left to the API.
 function board(numbers) {
+  latest = numbers;
   const whole = numbers.values.filter((value) => !value.channel_id && !value.agent_id);
   byId("board").hidden = false;
   byId("board").replaceChildren(...tiles.flatMap(([kpi, name]) => {
