@@ -11,6 +11,7 @@ use schemas::{ChannelId, ContactId, ConversationId, WorkspaceId};
 use storage::tables::{Key, Row, Scan, Tables, TablesError};
 
 use super::state::{EnginePart, MessageRef, Need, State, StoredConversation, WorkspaceState};
+use crate::outbound::pending::PendingSend;
 
 /// How many rows one read of a scan takes.
 const SCAN_PAGE_ROWS: usize = 1_000;
@@ -95,7 +96,7 @@ impl Loader {
             }
             Need::Message(w, conversation, seq) => (t::MESSAGES, message_key(*w, *conversation, *seq)),
             Need::Key(w, key) => (t::COMMAND_KEYS, Key::of([(*w).into(), key.as_str().into()])),
-            Need::Pending(_, id) => (t::PENDING_SENDS, Key::of([self.partition.into()]).at([(*id).into()])),
+            Need::Pending(_, id) => (t::PENDING_SENDS, PendingSend::key(self.partition, *id)),
         };
         Some(key)
     }
@@ -188,7 +189,7 @@ fn put_row(state: &mut State, need: Need, row: Option<&Row>) -> Result<(), Table
         Need::Parked(w, channel, id) => state.parked.put((w, channel, id), body(t::PARKED_REPORTS, row)?),
         Need::Message(w, conversation, seq) => state.messages.put((w, conversation, seq), body(t::MESSAGES, row)?),
         Need::Key(w, key) => state.keys.put((w, key), body(t::COMMAND_KEYS, row)?),
-        Need::Pending(w, id) => state.pending.put((w, id), body(t::PENDING_SENDS, row)?),
+        Need::Pending(w, id) => state.pending.put((w, id), row.map(PendingSend::from_row).transpose()?),
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use storage::tables::{Batch, Key, Row, TablesError};
 
 use super::changes::{ChangedConversation, Changes};
 use super::load::message_key;
+use crate::outbound::pending::PendingSend;
 
 /// The lists in which a conversation stands: all of its status, and those of its status and holder.
 fn views(conversation: &Conversation) -> [String; 2] {
@@ -59,8 +60,7 @@ impl Changes {
             put_or_delete(&mut batch, t::COMMAND_KEYS, key, Some(record))?;
         }
         for ((_, id), pending) in &self.pending {
-            let key = Key::of([partition.into()]).at([(*id).into()]);
-            put_or_delete(&mut batch, t::PENDING_SENDS, key, pending.as_ref())?;
+            put_or_delete(&mut batch, t::PENDING_SENDS, PendingSend::key(partition, *id), pending.as_ref())?;
         }
         for ((w, id), agent) in &self.agents {
             put_or_delete(&mut batch, t::AGENTS, Key::of([(*w).into()]).at([(*id).into()]), Some(agent))?;
