@@ -103,38 +103,22 @@ impl Loader {
 
     async fn workspace(&self, id: WorkspaceId) -> Result<WorkspaceState, TablesError> {
         let mut workspace = WorkspaceState::default();
-        for row in self.scan_all(t::ENGINE_CHANNELS, id).await? {
+        for row in scan_all(self.tables.as_ref(), t::ENGINE_CHANNELS, id.into()).await? {
             let channel: Channel = row.body(t::ENGINE_CHANNELS)?;
             workspace.channels.insert(channel.id, channel);
         }
         let mut agents = BTreeMap::new();
-        for row in self.scan_all(t::AGENTS, id).await? {
+        for row in scan_all(self.tables.as_ref(), t::AGENTS, id.into()).await? {
             let agent: Agent = row.body(t::AGENTS)?;
             agents.insert(agent.user_id, agent);
         }
         workspace.agents = agents;
-        for row in self.scan_all(t::ASSIGNMENT_QUEUE, id).await? {
+        for row in scan_all(self.tables.as_ref(), t::ASSIGNMENT_QUEUE, id.into()).await? {
             if let [Value::Timestamp(at), Value::Uuid(bytes)] = row.key.clustering.as_slice() {
                 workspace.queue.insert((*at, ConversationId::from_bytes(*bytes)));
             }
         }
         Ok(workspace)
-    }
-
-    async fn scan_all(&self, table: &'static Table, id: WorkspaceId) -> Result<Vec<Row>, TablesError> {
-        let mut rows: Vec<Row> = Vec::new();
-        loop {
-            let mut scan = Scan::of([id.into()], SCAN_PAGE_ROWS);
-            if let Some(last) = rows.last() {
-                scan = scan.after(last.key.clustering.clone());
-            }
-            let page = self.tables.scan(table, scan).await?;
-            let is_last = page.len() < SCAN_PAGE_ROWS;
-            rows.extend(page);
-            if is_last {
-                return Ok(rows);
-            }
-        }
     }
 
     /// The newest conversation of the contact on the channel: ids are ordered by time, and the table is newest first.
@@ -162,6 +146,27 @@ impl Loader {
                 Some(last) if page.len() == 50 => after = Some(last.key.clustering.clone()),
                 _ => return Ok(None),
             }
+        }
+    }
+}
+
+/// Every row of a partition whose key is one value, read page by page.
+pub(super) async fn scan_all(
+    tables: &dyn Tables,
+    table: &'static Table,
+    partition: Value,
+) -> Result<Vec<Row>, TablesError> {
+    let mut rows: Vec<Row> = Vec::new();
+    loop {
+        let mut scan = Scan::of([partition.clone()], SCAN_PAGE_ROWS);
+        if let Some(last) = rows.last() {
+            scan = scan.after(last.key.clustering.clone());
+        }
+        let page = tables.scan(table, scan).await?;
+        let is_last = page.len() < SCAN_PAGE_ROWS;
+        rows.extend(page);
+        if is_last {
+            return Ok(rows);
         }
     }
 }

@@ -10,10 +10,11 @@ use std::time::Duration;
 use schemas::command::{Actor, Command, TimerKind};
 use schemas::tables::{self as t, Value};
 use schemas::{ConversationId, Timestamp, WorkspaceId};
-use storage::tables::{Scan, Tables, TablesError};
+use storage::tables::{Tables, TablesError};
 use tokio::sync::Notify;
 
 use super::changes::Changes;
+use super::load::scan_all;
 use super::run::EngineDeps;
 
 /// How long the loop sleeps at most: bounds the error if the machine's clock is set forward.
@@ -21,9 +22,6 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
 /// How long to wait after an append failed.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
-
-/// How many rows one read takes.
-const PAGE_ROWS: usize = 1_000;
 
 /// How many due timers are fired together.
 const FIRED_TOGETHER: usize = 256;
@@ -39,29 +37,16 @@ impl Timers {
     /// Reads the timers of a partition from its table.
     pub(super) async fn load(tables: &dyn Tables, partition: u32) -> Result<Self, TablesError> {
         let mut set = BTreeSet::new();
-        let mut after: Option<Vec<Value>> = None;
-        loop {
-            let mut scan = Scan::of([partition.into()], PAGE_ROWS);
-            if let Some(place) = after.take() {
-                scan = scan.after(place);
-            }
-            let page = tables.scan(t::TIMERS, scan).await?;
-            for row in &page {
-                if let [Value::Timestamp(due), Value::Uuid(id), Value::Text(timer)] = row.key.clustering.as_slice()
-                    && timer == TimerKind::SnoozeEnds.as_str()
-                    && let Some(workspace_id) = row.uuid("workspace_id")
-                {
-                    let workspace_id = WorkspaceId::from_bytes(workspace_id);
-                    set.insert((*due, ConversationId::from_bytes(*id), TimerKind::SnoozeEnds, workspace_id));
-                }
-            }
-            match page.last() {
-                Some(last) if page.len() == PAGE_ROWS => after = Some(last.key.clustering.clone()),
-                _ => {
-                    return Ok(Self { set: Mutex::new(set), changed: Notify::new() });
-                }
+        for row in scan_all(tables, t::TIMERS, partition.into()).await? {
+            if let [Value::Timestamp(due), Value::Uuid(id), Value::Text(timer)] = row.key.clustering.as_slice()
+                && timer == TimerKind::SnoozeEnds.as_str()
+                && let Some(workspace_id) = row.uuid("workspace_id")
+            {
+                let workspace_id = WorkspaceId::from_bytes(workspace_id);
+                set.insert((*due, ConversationId::from_bytes(*id), TimerKind::SnoozeEnds, workspace_id));
             }
         }
+        Ok(Self { set: Mutex::new(set), changed: Notify::new() })
     }
 
     /// Follows a batch that has been written.
