@@ -10,8 +10,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
 use ingest::commands::Commands;
 use ingest::provider::{Inbound, ProviderModule, WebhookRequest, module};
@@ -28,6 +28,8 @@ use super::state::AppState;
 use crate::directory::Directory;
 use crate::directory::dead_letters::DeadLetterRecord;
 
+/// The content type of a query's parameters.
+const FORM: &str = "application/x-www-form-urlencoded";
 /// How far a signature's time may be from ours, in seconds.
 const TOLERANCE_S: u32 = 300;
 /// Channels that are remembered; above, all are forgotten.
@@ -98,9 +100,16 @@ pub async fn receive(
     if record.channel.provider.as_str() != module.name() {
         return Err(missing());
     }
-    let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    verify(&state, module, &record, &request, content_type, &body)?;
-    match module.parse(content_type, &body) {
+    verify(&state, module, &record, &request, &body)?;
+    // A GET carries its parameters in the query.
+    let (content_type, said) = if request.method() == Method::GET {
+        (FORM, request.query_string().as_bytes())
+    } else {
+        let given = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        (given.unwrap_or_default(), body.as_ref())
+    };
+    check_account(module, &record, content_type, said)?;
+    match module.parse(content_type, said) {
         Ok(entries) => {
             let records = commands_of(&state.commands, &record, entries);
             if !records.is_empty()
@@ -113,7 +122,7 @@ pub async fn receive(
             count(module, "accepted");
         }
         Err(error) => {
-            bury(&state, &record, content_type, &body, &error.reason).await.map_err(ApiError::from)?;
+            bury(&state, &record, content_type, said, &error.reason).await.map_err(ApiError::from)?;
             count(module, "dead_letter");
         }
     }
@@ -134,7 +143,6 @@ fn verify(
     module: &dyn ProviderModule,
     record: &ChannelRecord,
     request: &HttpRequest,
-    content_type: &str,
     body: &[u8],
 ) -> Result<(), ApiError> {
     let url = match request.uri().path_and_query() {
@@ -142,12 +150,9 @@ fn verify(
         None => Cow::Borrowed(state.public_url.as_str()),
     };
     // A header that is not ASCII can be no signature; it is passed as an empty one.
-    let headers: Vec<(String, String)> = request
-        .headers()
-        .iter()
-        .map(|(name, value)| (name.as_str().to_owned(), value.to_str().unwrap_or_default().to_owned()))
-        .collect();
-    let (secrets, account) = secrets_of(&record.credentials);
+    let headers: Vec<(&str, &str)> =
+        request.headers().iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap_or_default())).collect();
+    let secrets = secrets_of(&record.credentials);
     let webhook = WebhookRequest {
         method: request.method().as_str(),
         url: &url,
@@ -157,32 +162,43 @@ fn verify(
         now: state.clock.now(),
         tolerance_s: TOLERANCE_S,
     };
-    let refused = |reason: &str| {
-        count(module, "refused");
-        tracing::warn!(channel.id = %record.channel.id, workspace.id = %record.channel.workspace_id, reason, "a webhook was refused");
-        ApiError::new(ErrorCode::SignatureRefused, format!("the webhook is not believed: {reason}"))
-    };
-    module.verify(&webhook).map_err(|refusal| refused(&refusal.to_string()))?;
-    // A GET carries its parameters in the query.
-    let named = match module.account(content_type, body) {
-        None => module.account("application/x-www-form-urlencoded", request.query_string().as_bytes()),
-        named => named,
-    };
-    match (named, account) {
+    module.verify(&webhook).map_err(|refusal| refused(module, record, &refusal.to_string()))
+}
+
+/// The account that a webhook speaks of must be the channel's.
+fn check_account(
+    module: &dyn ProviderModule,
+    record: &ChannelRecord,
+    content_type: &str,
+    said: &[u8],
+) -> Result<(), ApiError> {
+    match (module.account(content_type, said), account_of(&record.credentials)) {
         (Some(named), Some(account)) if named != account => {
-            Err(refused("it speaks of another account of the provider"))
+            Err(refused(module, record, "it speaks of another account of the provider"))
         }
         _ => Ok(()),
     }
 }
 
-/// What verifies a channel's webhooks, and the account that they must speak of.
-fn secrets_of(credentials: &Credentials) -> (Vec<&str>, Option<&str>) {
+fn refused(module: &dyn ProviderModule, record: &ChannelRecord, reason: &str) -> ApiError {
+    count(module, "refused");
+    tracing::warn!(channel.id = %record.channel.id, workspace.id = %record.channel.workspace_id, reason, "a webhook was refused");
+    ApiError::new(ErrorCode::SignatureRefused, format!("the webhook is not believed: {reason}"))
+}
+
+/// What verifies a channel's webhooks.
+fn secrets_of(credentials: &Credentials) -> Vec<&str> {
     match credentials {
-        Credentials::Twilio { auth_tokens, account_sid, .. } => {
-            (auth_tokens.iter().map(schemas::channel::Secret::expose).collect(), Some(account_sid))
-        }
-        Credentials::WebChat { .. } => (Vec::new(), None),
+        Credentials::Twilio { auth_tokens, .. } => auth_tokens.iter().map(schemas::channel::Secret::expose).collect(),
+        Credentials::WebChat { .. } => Vec::new(),
+    }
+}
+
+/// The account that a channel's webhooks must speak of.
+fn account_of(credentials: &Credentials) -> Option<&str> {
+    match credentials {
+        Credentials::Twilio { account_sid, .. } => Some(account_sid),
+        Credentials::WebChat { .. } => None,
     }
 }
 

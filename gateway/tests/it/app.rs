@@ -199,12 +199,7 @@ impl TestApp {
     ) -> Answer {
         let path = format!("/webhooks/twilio/{channel}");
         let url = format!("{}{path}", self.base);
-        let body: String = parameters
-            .iter()
-            .fold(&mut url::form_urlencoded::Serializer::new(String::new()), |form, (name, value)| {
-                form.append_pair(name, value)
-            })
-            .finish();
+        let body = form_urlencoded(parameters);
         let signed = sign(&url, parameters);
         let request = self
             .client
@@ -262,6 +257,11 @@ pub(crate) fn message<'a>(from: &'a str, sid: &'a str, text: &'a str) -> [(&'sta
         ("NumMedia", "0"),
         ("Body", text),
     ]
+}
+
+/// Parameters as a form or a query carries them.
+pub(crate) fn form_urlencoded(parameters: &[(&str, &str)]) -> String {
+    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish()
 }
 
 /// Twilio's signature of a form (docs: Usage, Security, Validating requests).

@@ -8,7 +8,7 @@ use storage::clock::Clock;
 use storage::log::memory::MemoryFault;
 use storage::log::{Log, Topic};
 
-use crate::app::{ACCOUNT, NUMBER, TestApp, message};
+use crate::app::{ACCOUNT, NUMBER, TestApp, form_urlencoded, message, sign};
 
 /// How many commands the log holds.
 async fn commands(app: &TestApp) -> u64 {
@@ -30,6 +30,20 @@ async fn a_signed_message_becomes_a_conversation_once_however_often_it_comes() {
     }
     let talk = app.customer_writes(&tenant, "+15005550001", "SM2", "?").await;
     assert_eq!((&talk["last_seq"], &talk["inbound_count"]), (&json!(2), &json!(2)));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_webhook_that_twilio_sends_as_get_is_read_from_its_query() {
+    let app = TestApp::start().await;
+    let tenant = app.tenant("A").await;
+    let before = commands(&app).await;
+    let query = form_urlencoded(&message("+15005550001", "SM1", "مرحبا"));
+    let url = format!("{}/webhooks/twilio/{}?{query}", app.base, tenant.channel);
+    let refused = app.client.get(format!("{url}&Body=no")).header("X-Twilio-Signature", sign(&url, &[]));
+    assert_eq!(refused.send().await.unwrap().status(), 403);
+    let taken = app.client.get(&url).header("X-Twilio-Signature", sign(&url, &[])).send().await.unwrap();
+    assert_eq!((taken.status().as_u16(), commands(&app).await), (200, before + 1));
     app.stop().await;
 }
 

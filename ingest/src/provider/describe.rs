@@ -140,6 +140,7 @@ pub fn verify_request(provider: &str, request_json: &str, present: Timestamp) ->
         (None, body) => body.unwrap_or_default().into_bytes(),
     };
     let headers = file.headers.into_pairs()?;
+    let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let secrets: Vec<&str> = file.secrets.iter().map(String::as_str).collect();
     let verdict = module.verify(&WebhookRequest {
         method: &file.method,

@@ -25,7 +25,7 @@ pub struct WebhookRequest<'a> {
     /// The full public URL: the configured public base with the request's raw path and query.
     pub url: &'a str,
     /// Header names and values; a name may come twice.
-    pub headers: &'a [(String, String)],
+    pub headers: &'a [(&'a str, &'a str)],
     /// The raw body.
     pub body: &'a [u8],
     /// Secrets, any of which may have signed.
@@ -39,7 +39,7 @@ pub struct WebhookRequest<'a> {
 impl WebhookRequest<'_> {
     /// The one value of a header, without regard to case; `None` if it is missing or comes more than once.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let mut values = self.headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str());
+        let mut values = self.headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| *v);
         let first = values.next()?;
         values.next().is_none().then_some(first)
     }

@@ -32,8 +32,8 @@ fn sign(token: &str, signed: &[u8]) -> String {
 
 /// Verifies a form post with this signature.
 fn verify(secrets: &[&str], signatures: &[&str], body: &[u8]) -> Result<(), Refusal> {
-    let mut headers = vec![("content-type".to_owned(), FORM.to_owned())];
-    headers.extend(signatures.iter().map(|signature| ("x-twilio-signature".to_owned(), (*signature).to_owned())));
+    let mut headers = vec![("content-type", FORM)];
+    headers.extend(signatures.iter().map(|signature| ("x-twilio-signature", *signature)));
     let request =
         WebhookRequest { method: "POST", url: URL, headers: &headers, body, secrets, now: NOW, tolerance_s: 300 };
     Twilio.verify(&request)
@@ -127,7 +127,7 @@ fn values_are_bytes() {
 #[test]
 fn a_get_with_a_body_is_not_bound() {
     let signature = sign("token", URL.as_bytes());
-    let headers = [("X-Twilio-Signature".to_owned(), signature)];
+    let headers = [("X-Twilio-Signature", signature.as_str())];
     let secrets = ["token"];
     let mut request = WebhookRequest {
         method: "GET",
@@ -285,7 +285,7 @@ proptest! {
 
     #[test]
     fn no_bytes_make_it_panic_or_pass(body: Vec<u8>, signature in ".{0,60}", url in ".{0,60}") {
-        let headers = [("X-Twilio-Signature".to_owned(), signature), ("Content-Type".to_owned(), FORM.to_owned())];
+        let headers = [("X-Twilio-Signature", signature.as_str()), ("Content-Type", FORM)];
         let request = WebhookRequest {
             method: "POST", url: &url, headers: &headers, body: &body, secrets: &["token"], now: NOW, tolerance_s: 300,
         };

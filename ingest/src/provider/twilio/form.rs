@@ -2,20 +2,25 @@
 //!
 //! Bytes, since a value need not be UTF-8 and the signature is made over the bytes as they are.
 
+use std::borrow::Cow;
+
 use crate::provider::ParseError;
 
 /// The most parameters that are read. Twilio sends some fifty.
 pub(super) const MAX_PARAMETERS: usize = 2_000;
 
+/// A parameter's name and value; borrowed from the body where nothing is escaped.
+type Pair<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
+
 /// The parameters in the order in which they came.
 #[derive(Debug)]
-pub(super) struct Form {
-    pairs: Vec<(Vec<u8>, Vec<u8>)>,
+pub(super) struct Form<'a> {
+    pairs: Vec<Pair<'a>>,
 }
 
-impl Form {
+impl<'a> Form<'a> {
     /// Reads the body of a request with this content type; a missing content type counts as a form.
-    pub(super) fn of_request(content_type: &str, body: &[u8]) -> Result<Self, ParseError> {
+    pub(super) fn of_request(content_type: &str, body: &'a [u8]) -> Result<Self, ParseError> {
         if !is_form(content_type) {
             let shown: String = content_type.chars().take(64).collect();
             return Err(ParseError {
@@ -27,8 +32,8 @@ impl Form {
     }
 
     /// Reads a form; `None` if it has more than [`MAX_PARAMETERS`].
-    pub(super) fn parse(body: &[u8]) -> Option<Self> {
-        let mut pairs = Vec::new();
+    pub(super) fn parse(body: &'a [u8]) -> Option<Self> {
+        let mut pairs = Vec::with_capacity(32);
         for piece in body.split(|byte| *byte == b'&').filter(|piece| !piece.is_empty()) {
             if pairs.len() == MAX_PARAMETERS {
                 return None;
@@ -41,7 +46,7 @@ impl Form {
     }
 
     /// Every parameter, repeated ones with each distinct value, as the signature wants them: sorted bytewise.
-    pub(super) fn into_sorted(self) -> Vec<(Vec<u8>, Vec<u8>)> {
+    pub(super) fn into_sorted(self) -> Vec<Pair<'a>> {
         let mut pairs = self.pairs;
         pairs.sort_unstable();
         pairs.dedup();
@@ -53,7 +58,7 @@ impl Form {
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
-        self.pairs.iter().any(|(n, _)| n == name.as_bytes())
+        self.pairs.iter().any(|(n, _)| n.as_ref() == name.as_bytes())
     }
 
     /// The value of a parameter as text without U+0000; `None` if it is missing or empty.
@@ -61,7 +66,7 @@ impl Form {
     /// # Errors
     /// If the parameter comes more than once with different values: there is no telling which one counts.
     pub(super) fn text(&self, name: &str) -> Result<Option<String>, ParseError> {
-        let mut values = self.pairs.iter().filter(|(n, _)| n == name.as_bytes()).map(|(_, value)| value);
+        let mut values = self.pairs.iter().filter(|(n, _)| n.as_ref() == name.as_bytes()).map(|(_, value)| value);
         let Some(first) = values.next() else { return Ok(None) };
         if values.any(|value| value != first) {
             return Err(ParseError {
@@ -85,7 +90,10 @@ pub(super) fn is_form(content_type: &str) -> bool {
 }
 
 /// Percent-decodes, with `+` as a space; what is no escape stays as it is.
-fn decode(encoded: &[u8]) -> Vec<u8> {
+fn decode(encoded: &[u8]) -> Cow<'_, [u8]> {
+    if !encoded.iter().any(|byte| matches!(byte, b'+' | b'%')) {
+        return Cow::Borrowed(encoded);
+    }
     let mut decoded = Vec::with_capacity(encoded.len());
     let mut rest = encoded;
     while let Some((&byte, after)) = rest.split_first() {
@@ -102,7 +110,7 @@ fn decode(encoded: &[u8]) -> Vec<u8> {
             _ => decoded.push(byte),
         }
     }
-    decoded
+    Cow::Owned(decoded)
 }
 
 /// The value of a hexadecimal digit.
@@ -128,7 +136,7 @@ mod tests {
             let encoded = form_urlencoded::Serializer::new(String::new()).extend_pairs(&pairs).finish();
             let form = Form::parse(encoded.as_bytes()).unwrap();
             let decoded: Vec<(String, String)> = form.pairs.into_iter()
-                .map(|(n, v)| (String::from_utf8(n).unwrap(), String::from_utf8(v).unwrap()))
+                .map(|(n, v)| (String::from_utf8(n.into_owned()).unwrap(), String::from_utf8(v.into_owned()).unwrap()))
                 .collect();
             prop_assert_eq!(decoded, pairs);
         }
@@ -142,8 +150,8 @@ mod tests {
     #[test]
     fn keeps_bytes_that_are_not_utf8_and_escapes_that_are_none() {
         let form = Form::parse(b"a=%FF%0&b=%zz+%2B%").unwrap();
-        assert_eq!(form.pairs[0].1, b"\xff%0");
-        assert_eq!(form.pairs[1].1, b"%zz +%");
+        assert_eq!(*form.pairs[0].1, *b"\xff%0");
+        assert_eq!(*form.pairs[1].1, *b"%zz +%");
     }
 
     #[test]

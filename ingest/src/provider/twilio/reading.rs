@@ -21,7 +21,7 @@ const MAX_ID_BYTES: usize = 128;
 const MAX_ADDRESS_BYTES: usize = 256;
 
 /// Reads the parameters of a webhook.
-pub(super) fn read(form: &Form) -> Result<Vec<Inbound>, ParseError> {
+pub(super) fn read(form: &Form<'_>) -> Result<Vec<Inbound>, ParseError> {
     if form.is_empty() {
         return Err(ParseError { reason: "the body is empty".to_owned() });
     }
@@ -39,7 +39,7 @@ pub(super) fn read(form: &Form) -> Result<Vec<Inbound>, ParseError> {
     }
 }
 
-fn external_id(form: &Form) -> Result<String, ParseError> {
+fn external_id(form: &Form<'_>) -> Result<String, ParseError> {
     for name in ["MessageSid", "SmsMessageSid", "SmsSid"] {
         if let Some(sid) = form.text(name)? {
             return bounded(name, sid, MAX_ID_BYTES);
@@ -55,7 +55,7 @@ fn bounded(name: &str, text: String, limit_bytes: usize) -> Result<String, Parse
     Ok(text)
 }
 
-fn message(form: &Form) -> Result<InboundMessage, ParseError> {
+fn message(form: &Form<'_>) -> Result<InboundMessage, ParseError> {
     let from = address(form, "From")?;
     let addresses = other_addresses(form, &from)?;
     let phone = std::iter::once(&from).chain(&addresses).find(|address| is_e164(address)).cloned();
@@ -88,7 +88,7 @@ fn message(form: &Form) -> Result<InboundMessage, ParseError> {
 }
 
 /// An address without `whatsapp:` or the like.
-fn address(form: &Form, name: &str) -> Result<String, ParseError> {
+fn address(form: &Form<'_>, name: &str) -> Result<String, ParseError> {
     let address = form.required(name)?;
     let bare = without_scheme(&address);
     if bare.is_empty() {
@@ -99,7 +99,7 @@ fn address(form: &Form, name: &str) -> Result<String, ParseError> {
 
 /// Further addresses of the contact: the business-scoped user id, and the number by which WhatsApp knows them, which in
 /// Mexico, Argentina and Brazil may differ from the one that is dialled by a digit.
-fn other_addresses(form: &Form, from: &str) -> Result<Vec<String>, ParseError> {
+fn other_addresses(form: &Form<'_>, from: &str) -> Result<Vec<String>, ParseError> {
     let user_id = form.text("ExternalUserId")?.map(|id| without_scheme(&id).to_owned());
     let whatsapp_id = form
         .text("WaId")?
@@ -125,7 +125,7 @@ fn is_e164(address: &str) -> bool {
 }
 
 /// The files. A `NumMedia` that is no number counts as none: the text still matters.
-fn attachments(form: &Form) -> Result<Vec<Attachment>, ParseError> {
+fn attachments(form: &Form<'_>) -> Result<Vec<Attachment>, ParseError> {
     let count = form.text("NumMedia")?.and_then(|text| text.trim().parse::<u32>().ok()).unwrap_or(0);
     let mut attachments = Vec::new();
     for index in 0..count.min(MAX_MEDIA) {
@@ -143,7 +143,7 @@ fn attachments(form: &Form) -> Result<Vec<Attachment>, ParseError> {
 }
 
 /// The place, if both coordinates are there and on the globe.
-fn location(form: &Form) -> Result<Option<Location>, ParseError> {
+fn location(form: &Form<'_>) -> Result<Option<Location>, ParseError> {
     let coordinate = |name: &str, limit: f64| -> Result<Option<f64>, ParseError> {
         let number = form.text(name)?.and_then(|text| text.trim().parse::<f64>().ok());
         Ok(number.filter(|number| number.is_finite() && number.abs() <= limit))
@@ -156,7 +156,7 @@ fn location(form: &Form) -> Result<Option<Location>, ParseError> {
 
 /// Pressed buttons, chosen list entries, filled forms and the advertisement that a message came from, as one JSON object
 /// by Twilio's own names; `None` if there is nothing of the kind.
-fn interactive(form: &Form) -> Result<Option<String>, ParseError> {
+fn interactive(form: &Form<'_>) -> Result<Option<String>, ParseError> {
     const TEXTS: [&str; 14] = [
         "ButtonText",
         "ButtonPayload",
@@ -189,7 +189,7 @@ fn interactive(form: &Form) -> Result<Option<String>, ParseError> {
     Ok((!answer.is_empty()).then(|| Value::Object(answer).to_string()))
 }
 
-fn report(form: &Form, word: &str) -> Result<DeliveryReport, ParseError> {
+fn report(form: &Form<'_>, word: &str) -> Result<DeliveryReport, ParseError> {
     let external_id = external_id(form)?;
     let status = status_of(word);
     let code = form.text("ErrorCode")?.filter(|code| code != "0");
