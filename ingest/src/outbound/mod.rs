@@ -33,6 +33,7 @@ pub mod backoff;
 pub mod breaker;
 mod lane;
 pub mod limiter;
+mod notice;
 pub mod pending;
 mod schedule;
 pub mod sender;

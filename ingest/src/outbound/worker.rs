@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use schemas::channel::ChannelRecord;
-use schemas::event::{Event, EventRecord};
-use schemas::message::{DeliveryStatus, Direction};
 use schemas::tables::{CHANNELS, ENGINE_POSITIONS, PENDING_SENDS, Value};
 use schemas::{ChannelId, MessageId, WorkspaceId};
+use storage::background::give_way;
 use storage::log::{LogError, ReadLimit, Record, Topic};
 use storage::tables::{Key, Scan, TablesError};
 use tokio::task::{Id, JoinError, JoinSet};
@@ -18,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::OutboundDeps;
 use super::attempt::{Attempt, End};
 use super::lane::{Entry, Health, Limits};
+use super::notice::{self, Notice};
 use super::pending::PendingSend;
 use super::schedule::{Admission, Fate, Schedule};
 
@@ -306,6 +306,7 @@ impl Worker {
             Err(error) => return Err(error.into()),
         };
         for record in records {
+            give_way();
             self.apply(&record).await?;
             self.tail = record.offset + 1;
         }
@@ -313,7 +314,7 @@ impl Worker {
     }
 
     async fn apply(&mut self, record: &Record) -> Result<(), TablesError> {
-        let Ok(event) = serde_json::from_slice::<EventRecord>(&record.value) else {
+        let Ok((offset, notice)) = notice::read(&record.value) else {
             // An event of a kind that this version does not know.
             tracing::debug!(
                 partition = self.partition,
@@ -322,23 +323,14 @@ impl Worker {
             );
             return Ok(());
         };
-        self.schedule.passed(event.source.offset);
-        match event.event {
-            Event::MessageAdded { message }
-                if message.direction == Direction::Outbound && message.status == Some(DeliveryStatus::Queued) =>
-            {
-                self.take_in(message.id, event.source.offset).await?;
-            }
-            Event::MessageStatusChanged { message_id, to: DeliveryStatus::Queued, .. } => {
-                self.take_in(message_id, event.source.offset).await?;
-            }
-            Event::MessageStatusChanged { message_id, .. }
-                if !self.schedule.is_stale(message_id, event.source.offset) =>
-            {
+        self.schedule.passed(offset);
+        match notice {
+            Notice::Queued(message_id) => self.take_in(message_id, offset).await?,
+            Notice::Settled(message_id) if !self.schedule.is_stale(message_id, offset) => {
                 self.schedule.forget(message_id);
             }
-            Event::ChannelConfigured { channel } => self.schedule.reconfigured(channel.id, Instant::now()),
-            _ => {}
+            Notice::Channel(channel_id) => self.schedule.reconfigured(channel_id, Instant::now()),
+            Notice::Settled(_) | Notice::Nothing => {}
         }
         Ok(())
     }
