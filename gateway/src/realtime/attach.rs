@@ -66,10 +66,10 @@ pub(crate) async fn attach(
     if tokio::time::timeout(START_TIMEOUT, held.wait_until_started()).await.is_err() {
         return Err(CloseCode::NotReady);
     }
-    let mut joining = Joining { inner, connection, principal, wish, partition, collected: Vec::new() };
+    let mut joining = Joining { inner, connection, principal, wish, partition, asked: None, collected: Vec::new() };
     let mut from = match joining.position() {
         None => return joining.enter(&mut held.lock(), Start::Live),
-        Some(Ok(offset)) => offset,
+        Some(Ok(offset)) => *joining.asked.insert(offset),
         Some(Err(reason)) => return joining.enter(&mut held.lock(), Start::Gap(reason)),
     };
     let started = Instant::now();
@@ -121,6 +121,8 @@ struct Joining<'a> {
     principal: Principal,
     wish: Wish,
     partition: u32,
+    /// From where the client wishes to go on.
+    asked: Option<u64>,
     /// What was read from the log, in order.
     collected: Vec<Entry>,
 }
@@ -193,10 +195,7 @@ impl Joining<'_> {
             gap = Some(GapReason::TooFar);
         }
         let resumed = gap.is_none() && matches!(start, Start::From(_));
-        let replay_from = match start {
-            Start::From(offset) if resumed => offset,
-            _ => first_offset,
-        };
+        let replay_from = self.asked.filter(|_| resumed).unwrap_or(first_offset);
         let partition = self.partition;
         let ready = Ready { id: self.wish.id, workspace_id, partition, replay_from, first_offset, resumed, gap };
         ready.queue(inner, member, expires_at, &replay);

@@ -85,11 +85,15 @@ async fn a_replay_comes_before_what_is_new_and_is_announced() {
     let token = bench.person(1, 1, Role::Agent);
     let (client, ready) = bench.sign_in(&token, &["inbox"]).await;
     drop(client);
+    let (mut witness, _) = bench.sign_in(&bench.person(2, 1, Role::Agent), &["inbox"]).await;
     let hidden = conversation(1, Some(user(7)));
     for seq in 1..=5 {
-        bench.publish_message(1, &conversation(2, None), seq).await;
         bench.publish_message(1, &hidden, seq).await;
         bench.publish_message(2, &conversation(3, None), seq).await;
+        bench.publish_message(1, &conversation(2, None), seq).await;
+    }
+    for seq in 1..=5 {
+        assert_eq!(witness.next().await["d"]["event"]["message"]["seq"], seq);
     }
     let (mut client, ready) = bench.sign_in_with(resume(&token, &ready["cur"], None)).await;
     assert_eq!((ready["resumed"].as_bool(), ready["replay"].as_u64()), (Some(true), Some(5)));
@@ -118,7 +122,10 @@ async fn a_cursor_survives_the_process_and_what_left_memory_is_read_from_the_log
     let small = realtime_config(|config| config.ring_bytes = 20_000);
     let bench = Bench::over(log, small, None).await;
     let token = bench.person(1, 1, Role::Agent);
-    let (mut client, ready) = bench.sign_in_with(resume(&token, &cursor, None)).await;
+    let (cut_off, ready) = bench.sign_in_with(resume(&token, &cursor, None)).await;
+    drop(cut_off);
+    // Who was cut off before the first event begins again with the cursor of `ready`.
+    let (mut client, ready) = bench.sign_in_with(resume(&token, &ready["cur"], None)).await;
     assert_eq!(ready["replay"], 1_500, "{ready}");
     for seq in 1..=1_500 {
         assert_eq!(client.until("ev").await["d"]["event"]["message"]["seq"], seq);
