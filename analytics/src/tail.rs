@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use schemas::event::{EVENT_VERSION, EventRecord};
+use storage::background::give_way;
 use storage::log::{Log, LogError, ReadLimit, Record, Topic};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -185,6 +186,7 @@ impl Tail {
     }
 
     fn parse(&self, record: &Record) -> Option<EventRecord> {
+        give_way();
         let reason = match serde_json::from_slice::<EventRecord>(&record.value) {
             Ok(event) if event.v <= EVENT_VERSION => return Some(event),
             Ok(event) => format!("it has version {}, this program reads up to {EVENT_VERSION}", event.v),

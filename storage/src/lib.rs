@@ -4,6 +4,7 @@
 //! gateway's `app.rs` alone. An engine that passes the suite in `contract` is right by definition.
 #![warn(missing_docs, clippy::missing_errors_doc)]
 
+pub mod background;
 pub mod clock;
 pub mod contract;
 pub mod log;

@@ -17,6 +17,7 @@ use storage::log::embedded::{EmbeddedLog, EmbeddedLogOptions};
 use storage::log::{Durability, Log, LogError};
 use storage::tables::embedded::{EmbeddedTables, EmbeddedTablesOptions};
 use storage::tables::{Tables, TablesError};
+use tokio::runtime::Handle;
 
 use crate::config::{Config, DurabilityMode};
 
@@ -147,37 +148,27 @@ pub struct Engines {
 }
 
 impl Engines {
-    /// Opens the embedded engines in the data folder of a configuration.
+    /// Opens the embedded engines in the data folder of a configuration. The tables' own threads take the priority of
+    /// those of `background`.
     ///
     /// # Errors
     /// See [`EngineSetupError`].
-    pub async fn open(config: &Config, clock: &Arc<dyn Clock>) -> Result<Self, EngineSetupError> {
-        Self::open_in(DataFolder::of(config), config, clock).await
-    }
-
-    /// Opens them in another folder.
-    ///
-    /// # Errors
-    /// See [`EngineSetupError`].
-    pub async fn open_in(
-        folder: DataFolder,
-        config: &Config,
-        clock: &Arc<dyn Clock>,
-    ) -> Result<Self, EngineSetupError> {
+    pub async fn open(config: &Config, clock: &Arc<dyn Clock>, background: &Handle) -> Result<Self, EngineSetupError> {
+        let folder = DataFolder::of(config);
         let log_options = log_options(&folder, config, clock);
         let table_options = EmbeddedTablesOptions {
             cache_bytes: config.tables.cache_mb << 20,
             minimum_free_bytes: config.log.min_free_mb << 20,
             ..EmbeddedTablesOptions::new(folder.tables())
         };
-        tokio::task::spawn_blocking(move || {
+        let log = tokio::task::spawn_blocking(move || {
             folder.prepare()?;
-            let log = EmbeddedLog::open(log_options).map_err(EngineSetupError::Log)?;
-            let tables = EmbeddedTables::open(table_options).map_err(EngineSetupError::Tables)?;
-            Ok(Self { log: Arc::new(log), tables: Arc::new(tables) })
-        })
-        .await
-        .map_err(|_panicked| EngineSetupError::Interrupted)?
+            EmbeddedLog::open(log_options).map_err(EngineSetupError::Log)
+        });
+        let log = log.await.map_err(|_panicked| EngineSetupError::Interrupted)??;
+        let tables = background.spawn_blocking(move || EmbeddedTables::open(table_options));
+        let tables = tables.await.map_err(|_panicked| EngineSetupError::Interrupted)?;
+        Ok(Self { log: Arc::new(log), tables: Arc::new(tables.map_err(EngineSetupError::Tables)?) })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Puts the hub together: the only place that chooses engines and starts long-lived tasks.
 
 mod analytics;
+mod background;
 mod engines;
 mod tasks;
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
+use anyhow::Context;
 use ingest::commands::Commands;
 use metrics_exporter_prometheus::PrometheusHandle;
 use storage::clock::Clock;
@@ -28,6 +30,7 @@ use crate::http::webhooks::ChannelCache;
 use crate::http::{configure, request_id, security_headers};
 use crate::realtime::{Dependencies, Realtime, on_connect};
 
+use background::Background;
 pub use engines::{DataFolder, EngineSetupError, Engines};
 use tasks::Tasks;
 
@@ -57,8 +60,9 @@ impl Application {
         clock: Arc<dyn Clock>,
         metrics: Option<PrometheusHandle>,
     ) -> anyhow::Result<Self> {
-        let engines = Engines::open(&config, &clock).await?;
-        Self::with_engines(config, clock, engines, metrics).await
+        let background = Background::start().context("no threads can be started")?;
+        let engines = Engines::open(&config, &clock, &background.handle()).await?;
+        Self::assemble(config, clock, engines, metrics, background).await
     }
 
     /// As [`Application::build`], over engines that are open already.
@@ -66,10 +70,21 @@ impl Application {
     /// # Errors
     /// As [`Application::build`].
     pub async fn with_engines(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        engines: Engines,
+        metrics: Option<PrometheusHandle>,
+    ) -> anyhow::Result<Self> {
+        let background = Background::start().context("no threads can be started")?;
+        Self::assemble(config, clock, engines, metrics, background).await
+    }
+
+    async fn assemble(
         mut config: Config,
         clock: Arc<dyn Clock>,
         engines: Engines,
         metrics: Option<PrometheusHandle>,
+        background: Background,
     ) -> anyhow::Result<Self> {
         let (listener, address) = listen(config.http.listen)?;
         // With port 0 the system chose one: webhooks and origins must name it.
@@ -85,7 +100,7 @@ impl Application {
             tracing::info!(commands = told, "the conversation engine is told of settings that it had not seen");
         }
         let shutdown = CancellationToken::new();
-        let mut tasks = Tasks::new(shutdown.clone());
+        let mut tasks = Tasks::new(shutdown.clone(), background);
         let analytics = analytics::start(&config, &log, &clock, &mut tasks).await?;
         let authenticator: Arc<dyn Authenticator> = Arc::clone(sign_in.authenticator()) as _;
         let mut socket = config.socket.clone();
@@ -214,7 +229,6 @@ fn serve(state: &web::Data<AppState>, realtime: &Realtime, listener: TcpListener
 }
 
 fn listen(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
-    use anyhow::Context;
     use socket2::{Domain, Protocol, Socket, Type};
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;

@@ -13,20 +13,22 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::background::Background;
 use crate::config::Config;
 use crate::realtime::Realtime;
 
-/// The tasks of a hub. A task that fails stops the hub: it starts again from what is durable.
+/// The tasks of a hub, all in the background. A task that fails stops the hub: it starts again from what is durable.
 #[derive(Debug)]
 pub(super) struct Tasks {
     running: JoinSet<anyhow::Result<()>>,
     shutdown: CancellationToken,
     failure: Option<anyhow::Error>,
+    background: Background,
 }
 
 impl Tasks {
-    pub(super) fn new(shutdown: CancellationToken) -> Self {
-        Self { running: JoinSet::new(), shutdown, failure: None }
+    pub(super) fn new(shutdown: CancellationToken, background: Background) -> Self {
+        Self { running: JoinSet::new(), shutdown, failure: None, background }
     }
 
     /// The token that ends them.
@@ -36,7 +38,7 @@ impl Tasks {
 
     /// Starts a task that ends with the token.
     pub(super) fn start(&mut self, task: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
-        self.running.spawn(task);
+        self.running.spawn_on(task, &self.background.handle());
     }
 
     /// Starts the conversation engine of every partition; returns how far each has come.

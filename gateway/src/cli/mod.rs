@@ -158,7 +158,7 @@ fn clock() -> Arc<dyn Clock> {
 
 /// Opens the data folder of a stopped hub.
 async fn open(config: &Config, instead: &str) -> anyhow::Result<Engines> {
-    Engines::open(config, &clock()).await.map_err(|error| {
+    Engines::open(config, &clock(), &tokio::runtime::Handle::current()).await.map_err(|error| {
         let in_use = error.is_in_use();
         let error = anyhow::Error::from(error);
         if in_use {

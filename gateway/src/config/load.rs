@@ -293,7 +293,7 @@ mod tests {
             "there is no key http.listne; did you mean listen?",
             "http.workers must be a whole number, such as 0; it is a text in quotes",
             "there is no section [htpt]; did you mean http?",
-            "variable SALER_LOG__PARTITIONS: log.partitions must be a whole number, such as 4",
+            "variable SALER_LOG__PARTITIONS: log.partitions must be a whole number, such as 1",
             "variable SALER_LISTEN: write SALER_SECTION__KEY",
             "variable SALER_TABLES__CACHE: there is no key tables.cache",
             "never",

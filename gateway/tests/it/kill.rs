@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -52,6 +53,18 @@ impl Hub {
                 return Self { child, base_url };
             }
         }
+    }
+
+    /// Waits until what was acknowledged before is applied.
+    async fn is_ready(&self) {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let waiting = async {
+            let mut look = tokio::time::interval(Duration::from_millis(10));
+            while client.get(format!("{}/readyz", self.base_url)).send().await.unwrap().status() != 200 {
+                look.tick().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("the hub catches up");
     }
 }
 
@@ -168,6 +181,7 @@ async fn nothing_acknowledged_is_lost_or_doubled_by_kill_9() {
     assert!(promised.len() > 100, "{} webhooks were acknowledged", promised.len());
 
     let hub = Hub::start(&data).await;
+    hub.is_ready().await;
     let mut times_seen: BTreeMap<String, u32> = BTreeMap::new();
     let conversations = all(&hub.base_url, &token, "/api/v1/conversations?status=open&assignee=all&limit=100").await;
     assert_eq!(conversations.len() as u64, SENDERS, "one conversation for each customer");

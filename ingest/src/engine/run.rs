@@ -11,6 +11,7 @@ use std::time::Duration;
 use schemas::command::{COMMAND_VERSION, CommandRecord};
 use schemas::event::Source;
 use schemas::tables as t;
+use storage::background::give_way;
 use storage::clock::Clock;
 use storage::log::{Log, LogError, ReadLimit, Record, Topic};
 use storage::tables::{Batch, Key, Row, Sync, Tables, TablesError};
@@ -282,6 +283,7 @@ impl<'a> Engine<'a> {
         let mut decided = Decided { next_offset: self.next_offset, ..Decided::default() };
         let mut count = 0;
         for (offset, command) in &commands {
+            give_way();
             if let Some(command) = command {
                 self.decide_one(*offset, command, &mut decided).await?;
             }

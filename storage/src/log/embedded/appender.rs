@@ -51,19 +51,30 @@ type Waiting = (Vec<NewRecord>, oneshot::Sender<Result<u64, LogError>>);
 #[derive(Debug)]
 pub(super) struct Appender {
     pub(super) partition: Arc<Partition>,
-    pub(super) queue: mpsc::Receiver<Request>,
+    queue: mpsc::Receiver<Request>,
     /// Up to where space is reserved in the active segment.
-    pub(super) reserved_end: u64,
+    reserved_end: u64,
     /// A new segment was begun and may be on the disk under its name: the old one must take no record any more, since
     /// opening would look for it in the new one.
-    pub(super) must_roll: bool,
+    must_roll: bool,
+    /// The last group held more than one call.
+    crowded: bool,
 }
 
 impl Appender {
+    pub(super) const fn new(partition: Arc<Partition>, queue: mpsc::Receiver<Request>, reserved_end: u64) -> Self {
+        Self { partition, queue, reserved_end, must_roll: false, crowded: false }
+    }
+
     /// Serves until the log closes.
     pub(super) fn run(mut self) {
         let most_bytes = GROUP_BYTES.min(self.partition.context.segment_bytes);
         while let Some(first) = self.queue.blocking_recv() {
+            if self.crowded {
+                // Where there were several calls a moment ago there will be more: those threads go first, so that one
+                // sync does for all of them. Nobody waits if nobody wants to run.
+                std::thread::yield_now();
+            }
             let mut next = Some(first);
             let mut group: Vec<Waiting> = Vec::new();
             let mut bytes = 0;
@@ -82,6 +93,7 @@ impl Appender {
                     next = self.queue.try_recv().ok();
                 }
             }
+            self.crowded = group.len() > 1;
             if !group.is_empty() {
                 self.serve(group, bytes);
             }

@@ -266,7 +266,7 @@ impl EmbeddedLog {
         for ((topic, number), (state, reserved_end)) in all_partitions(meta.partitions).zip(opened) {
             let partition = Arc::new(Partition::new(Arc::clone(&context), topic, number, state));
             let (sender, queue) = mpsc::channel(QUEUE_REQUESTS);
-            appenders.push(Appender { partition: Arc::clone(&partition), queue, reserved_end, must_roll: false });
+            appenders.push(Appender::new(Arc::clone(&partition), queue, reserved_end));
             slots.push(Slot { partition, queue: sender });
         }
         let log = Self {

@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::health::Health;
 use super::mark::Mark;
 use super::opening::{self, BATCH_NUMBER_KEY, Store};
+use crate::background::give_way;
 use crate::tables::codec::{self, Cell};
 use crate::tables::{Key, Row, Sync, TablesError};
 
@@ -73,6 +74,11 @@ impl Change {
 }
 
 impl ChangeAt {
+    /// Whether it says all of what the row will be.
+    const fn is_whole(&self) -> bool {
+        matches!(self.change, Change::Delete | Change::Replace(_))
+    }
+
     pub(super) fn size_bytes(&self) -> usize {
         let row = match &self.change {
             Change::Delete => 0,
@@ -137,6 +143,7 @@ impl Writer {
                 size_bytes += request.work.size_bytes();
                 group.push(request);
             }
+            give_way();
             self.health.write_begins();
             self.write_group(group);
             self.health.write_ended();
@@ -150,10 +157,9 @@ impl Writer {
         let mut changes = Overlay::new();
         let mut answers = Vec::with_capacity(group.len());
         for request in group {
-            let evaluated = self.health.check_space().and_then(|()| self.evaluate(request.work, &changes));
+            let evaluated = self.health.check_space().and_then(|()| self.evaluate(request.work, &mut changes));
             match evaluated {
-                Ok((more, outcome)) => {
-                    changes.extend(more);
+                Ok(outcome) => {
                     answers.push(Answer { sync: request.sync, since: request.since, reply: request.reply, outcome });
                 }
                 Err(error) => {
@@ -192,36 +198,44 @@ impl Writer {
         }
     }
 
-    /// What a request changes, given what its group has changed before it.
-    fn evaluate(&self, work: Work, before: &Overlay) -> Result<(Overlay, Outcome), TablesError> {
+    /// Adds what a request changes to what its group has changed before it: all of it, or nothing after an error.
+    fn evaluate(&self, work: Work, group: &mut Overlay) -> Result<Outcome, TablesError> {
         let mut changes = Overlay::new();
         match work {
+            Work::Batch(batch) if batch.iter().all(ChangeAt::is_whole) => {
+                group.extend(batch.into_iter().map(|change| match change.change {
+                    Change::Replace(row) => (change.key, Some(row)),
+                    Change::Delete | Change::Merge(_) => (change.key, None),
+                }));
+                return Ok(Outcome::Done);
+            }
             Work::Batch(batch) => {
                 for change in batch {
-                    self.apply(change, before, &mut changes)?;
+                    self.apply(change, group, &mut changes)?;
                 }
             }
             Work::InsertIfAbsent(change, key) => {
-                if let Some(row) = self.current(change.table, &change.key, before, &changes)? {
+                if let Some(row) = self.current(change.table, &change.key, group, &changes)? {
                     let row = codec::decode_row(change.table, key, &change.key, &row)?;
-                    return Ok((changes, Outcome::Existing(row)));
+                    return Ok(Outcome::Existing(row));
                 }
-                self.apply(change, before, &mut changes)?;
+                self.apply(change, group, &mut changes)?;
             }
             Work::UpdateIf { change, column, expected } => {
-                let found = match self.current(change.table, &change.key, before, &changes)? {
+                let found = match self.current(change.table, &change.key, group, &changes)? {
                     Some(row) => codec::decode_cells(change.table, &change.key, &row)?
                         .into_iter()
                         .find(|cell| usize::from(cell.column) == column),
                     None => None,
                 };
                 if found != expected {
-                    return Ok((changes, Outcome::Refused));
+                    return Ok(Outcome::Refused);
                 }
-                self.apply(change, before, &mut changes)?;
+                self.apply(change, group, &mut changes)?;
             }
         }
-        Ok((changes, Outcome::Done))
+        group.extend(changes);
+        Ok(Outcome::Done)
     }
 
     fn apply(&self, change: ChangeAt, before: &Overlay, changes: &mut Overlay) -> Result<(), TablesError> {
