@@ -190,7 +190,9 @@ impl Connection {
     /// Closes it if its reader is too slow now.
     pub(crate) fn check_age(&self, now: Instant, queue_age: Duration, ack_timeout: Duration) {
         let now_ms = self.millis(now);
-        let older = |since_ms: u32, limit: Duration| u128::from(now_ms.wrapping_sub(since_ms)) > limit.as_millis();
+        // Negative for a frame that was pushed after `now` was taken: it has no age yet.
+        let age_ms = |since_ms: u32| u32::try_from(now_ms.wrapping_sub(since_ms).cast_signed()).unwrap_or(0);
+        let older = |since_ms: u32, limit: Duration| u128::from(age_ms(since_ms)) > limit.as_millis();
         let queue = self.queue();
         let aged = queue.waiting.front().is_some_and(|oldest| older(oldest.since_ms, queue_age));
         let silent = queue.unacknowledged_since_ms.is_some_and(|since_ms| older(since_ms, ack_timeout));
@@ -380,6 +382,11 @@ mod tests {
         drain(&connection);
         connection.check_age(start + limit * 5, limit, limit);
         assert!(!connection.is_open(), "written, but never acknowledged");
+
+        let early = Connection::new(3);
+        early.push(&frame, Class::Counted, start + limit);
+        early.check_age(start, limit, limit);
+        assert!(early.is_open(), "pushed while the ages of others were looked at");
 
         let silent = Connection::new(2);
         silent.push(&frame, Class::Counted, start);
