@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use futures::task::AtomicWaker;
 use tokio::time::Instant;
 
+use super::bell::Bell;
 use super::close::CloseCode;
 use super::wire::{Opcode, close_payload, write_header};
 
@@ -83,6 +84,7 @@ pub(crate) struct Connection {
     pub(crate) id: u64,
     opened: Instant,
     queue: Mutex<Queue>,
+    bell: Option<Arc<Bell>>,
     body: AtomicWaker,
     session: AtomicWaker,
     signals: AtomicU8,
@@ -96,11 +98,26 @@ impl Connection {
             id,
             opened: Instant::now(),
             queue: Mutex::default(),
+            bell: None,
             body: AtomicWaker::new(),
             session: AtomicWaker::new(),
             signals: AtomicU8::new(0),
             batches: AtomicBool::new(false),
             acknowledges: AtomicBool::new(false),
+        }
+    }
+
+    /// Its body is woken together with the others of its worker.
+    pub(crate) fn with_bell(mut self, bell: Arc<Bell>) -> Self {
+        self.bell = Some(bell);
+        self
+    }
+
+    fn wake_body(&self) {
+        match (&self.bell, self.body.take()) {
+            (Some(bell), Some(body)) => bell.ring_for(body),
+            (None, Some(body)) => body.wake(),
+            (_, None) => {}
         }
     }
 
@@ -167,7 +184,7 @@ impl Connection {
         queue.waiting.push_back(Waiting { bytes: frame.clone(), since_ms, opcode, class });
         drop(queue);
         if was_empty {
-            self.body.wake();
+            self.wake_body();
         }
     }
 
@@ -227,7 +244,7 @@ impl Connection {
         drop(queue);
         metrics::counter!("saler_socket_closed_total", "reason" => code.reason()).increment(1);
         self.signal(CLOSING);
-        self.body.wake();
+        self.wake_body();
     }
 
     fn signal(&self, signal: u8) {

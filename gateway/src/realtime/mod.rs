@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::principal::{AuthError, Authenticator, Principal};
 
 mod attach;
+mod bell;
 mod boards;
 mod body;
 mod close;
@@ -51,6 +52,7 @@ mod tail;
 mod visitor;
 mod wire;
 
+use bell::Bell;
 pub use boards::{BoardFeed, BoardSource, WatchFeed};
 pub use close::CloseCode;
 pub use config::SocketConfig;
@@ -133,9 +135,10 @@ impl Inner {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A new socket, held until its guard is dropped.
+    /// A new socket of this worker thread, held until its guard is dropped.
     pub(crate) fn open(self: &Arc<Self>) -> Open {
-        let connection = Arc::new(Connection::new(self.next_connection.fetch_add(1, Ordering::Relaxed)));
+        let connection = Connection::new(self.next_connection.fetch_add(1, Ordering::Relaxed));
+        let connection = Arc::new(connection.with_bell(Bell::of_this_worker()));
         self.unauthenticated.fetch_add(1, Ordering::Relaxed);
         self.connections().insert(connection.id, Arc::clone(&connection));
         metrics::gauge!("saler_socket_connections").increment(1.0);

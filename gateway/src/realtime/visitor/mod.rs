@@ -343,7 +343,7 @@ impl Visitors {
         else {
             return;
         };
-        let Some(message) = narrow(*message, &contact.1) else { return };
+        let Some(message) = narrow(Arc::unwrap_or_clone(message), &contact.1) else { return };
         let frame = encode(&VisitorServerFrame::Msg(message.clone()));
         for guest in guests.iter().filter(|guest| guest.workspace_id == workspace_id) {
             guest.give(&message, &frame);

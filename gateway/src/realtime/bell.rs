@@ -1,0 +1,67 @@
+//! Wakes the sockets of a worker thread together.
+//!
+//! Waking a task of another thread costs a system call and a lock that the worker wants too. An event wakes many sockets, and
+//! while a worker is busy more events come. So whoever has a frame for a socket puts the socket on the list of its worker and
+//! rings once; the worker wakes all on its list by itself, which costs next to nothing.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+
+use futures::task::AtomicWaker;
+use tokio::task::JoinHandle;
+
+/// The list of a worker thread.
+#[derive(Debug, Default)]
+pub(crate) struct Bell {
+    waiting: Mutex<Vec<Waker>>,
+    ringer: AtomicWaker,
+}
+
+thread_local! {
+    /// The bell of this thread, and the task that answers it.
+    static BELL: RefCell<Option<(Arc<Bell>, JoinHandle<()>)>> = const { RefCell::new(None) };
+}
+
+impl Bell {
+    /// The bell of this thread, which must be one of actix's workers; it is hung up with the first socket.
+    pub(crate) fn of_this_worker() -> Arc<Self> {
+        BELL.with_borrow_mut(|hung| match hung {
+            Some((bell, answering)) if !answering.is_finished() => Arc::clone(bell),
+            _ => {
+                let bell = Arc::new(Self::default());
+                let answering = actix_web::rt::spawn(Arc::clone(&bell).answer());
+                *hung = Some((Arc::clone(&bell), answering));
+                bell
+            }
+        })
+    }
+
+    /// Has a task of the worker woken soon.
+    pub(crate) fn ring_for(&self, task: Waker) {
+        let mut waiting = self.waiting();
+        waiting.push(task);
+        let is_first = waiting.len() == 1;
+        drop(waiting);
+        if is_first {
+            self.ringer.wake();
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Vec<Waker>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn answer(self: Arc<Self>) {
+        loop {
+            let tasks = poll_fn(|context| {
+                self.ringer.register(context.waker());
+                let mut waiting = self.waiting();
+                if waiting.is_empty() { Poll::Pending } else { Poll::Ready(std::mem::take(&mut *waiting)) }
+            })
+            .await;
+            tasks.into_iter().for_each(Waker::wake);
+        }
+    }
+}
