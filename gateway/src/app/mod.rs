@@ -27,7 +27,7 @@ use crate::directory::propagate::reconcile;
 use crate::http::cursor::Cursors;
 use crate::http::state::AppState;
 use crate::http::webhooks::ChannelCache;
-use crate::http::{configure, request_id, security_headers};
+use crate::http::{configure, request_id};
 use crate::realtime::{Dependencies, Realtime, on_connect};
 
 use background::Background;
@@ -209,7 +209,6 @@ fn serve(state: &web::Data<AppState>, realtime: &Realtime, listener: TcpListener
     let server = HttpServer::new(move || {
         App::new()
             .app_data(shared.clone())
-            .wrap(security_headers())
             .wrap(from_fn(request_id::wrap))
             .configure(|service| sockets.configure(service))
             .configure(configure)

@@ -62,12 +62,14 @@ pub fn configure(service: &mut web::ServiceConfig) {
     for resource in endpoints().into_resources() {
         api = api.service(resource);
     }
-    service
-        .service(
-            web::resource("/webhooks/{provider}/{channel_id}")
-                .route(web::post().to(webhooks::receive))
-                .route(web::get().to(webhooks::receive)),
-        )
+    // Providers' servers are no browsers: their answers go without headers for such, which would be most of their bytes.
+    service.service(
+        web::resource("/webhooks/{provider}/{channel_id}")
+            .route(web::post().to(webhooks::receive))
+            .route(web::get().to(webhooks::receive)),
+    );
+    let everything_else = web::scope("")
+        .wrap(security_headers())
         .route("/healthz", web::get().to(health::healthz))
         .route("/readyz", web::get().to(health::readyz))
         .route("/metrics", web::get().to(health::metrics))
@@ -75,14 +77,15 @@ pub fn configure(service: &mut web::ServiceConfig) {
         .service(api.default_service(web::to(not_found)))
         .configure(page::configure)
         .default_service(web::to(not_found));
+    service.service(everything_else);
 }
 
 async fn not_found() -> Result<HttpResponse, ApiError> {
     Err(ApiError::new(ErrorCode::NotFound, "there is no such page: the API is described at /api/v1/docs/"))
 }
 
-/// Headers of every answer that does not set them itself.
-pub fn security_headers() -> DefaultHeaders {
+/// Headers of every answer to a browser that does not set them itself.
+fn security_headers() -> DefaultHeaders {
     DefaultHeaders::new()
         .add((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .add((header::X_FRAME_OPTIONS, "DENY"))
