@@ -3,6 +3,8 @@
 //! The engine's state is the fold of its events; sockets, analytics and senders read nothing else. The sequence of a
 //! partition's events is a pure function of the sequence of its commands: the same commands give the same bytes.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::channel::Channel;
@@ -50,7 +52,8 @@ pub struct EventRecord {
     pub event: Event,
     /// The conversation as it is after the event, for events of a conversation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub conversation: Option<Box<Conversation>>,
+    #[schema(value_type = Option<Conversation>)]
+    pub conversation: Option<Arc<Conversation>>,
 }
 
 /// Why a status changed.
@@ -187,7 +190,8 @@ pub enum Event {
     /// A message or a note was added.
     MessageAdded {
         /// Which.
-        message: Box<Message>,
+        #[schema(value_type = Message)]
+        message: Arc<Message>,
     },
     /// An outbound message's delivery status changed.
     MessageStatusChanged {

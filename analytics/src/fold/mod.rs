@@ -12,6 +12,7 @@ pub mod gauge;
 pub mod state;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use schemas::command::Actor;
 use schemas::conversation::{Conversation, Status};
@@ -90,7 +91,7 @@ impl Fold {
         let mut state = step.state;
         state.follow(&conversation);
         workspace.put(conversation.id, state);
-        rows.put_conversation(*conversation, offset, at);
+        rows.put_conversation(Arc::unwrap_or_clone(conversation), offset, at);
         true
     }
 
@@ -166,7 +167,7 @@ impl Step<'_> {
     fn event(&mut self, event: Event) {
         match event {
             Event::ConversationCreated { initiated } => self.created(initiated),
-            Event::MessageAdded { message } => self.message(*message),
+            Event::MessageAdded { message } => self.message(Arc::unwrap_or_clone(message)),
             Event::ConversationStatusChanged { from, to, .. } => self.status(from, to),
             Event::ConversationAssigned { to, .. } => {
                 self.fact(FactKind::Assignment, to, self.state.assigned_since);

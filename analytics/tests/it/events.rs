@@ -1,6 +1,7 @@
 //! A small world that makes events as the conversation engine does: each carries the conversation as it is after it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use schemas::command::Actor;
@@ -234,7 +235,7 @@ impl World {
             attempts: 0,
             mentions: Vec::new(),
         };
-        self.emit(Some(c), None, Event::MessageAdded { message: Box::new(message) });
+        self.emit(Some(c), None, Event::MessageAdded { message: Arc::new(message) });
         if direction == Direction::Outbound {
             let (from, to) = (DeliveryStatus::Queued, DeliveryStatus::Sent);
             let event = Event::MessageStatusChanged { message_id: id, seq, from, to, error: None, external_id: None };
@@ -258,7 +259,7 @@ impl World {
             command_id: CommandId::derive(self.now, &[&place]),
             actor: by.map_or(Actor::System, |user_id| Actor::User { user_id }),
             event,
-            conversation: c.map(|c| Box::new(self.conversations[&c].clone())),
+            conversation: c.map(|c| Arc::new(self.conversations[&c].clone())),
         });
     }
 }

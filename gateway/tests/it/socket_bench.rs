@@ -109,7 +109,7 @@ pub(crate) fn message(conversation: &Conversation, seq: u64, text: &str) -> Mess
 }
 
 pub(crate) fn added(conversation: &Conversation, seq: u64) -> Event {
-    Event::MessageAdded { message: Box::new(message(conversation, seq, &format!("message {seq}"))) }
+    Event::MessageAdded { message: Arc::new(message(conversation, seq, &format!("message {seq}"))) }
 }
 
 pub(crate) fn assigned(from: Option<UserId>, to: Option<UserId>) -> Event {
@@ -292,7 +292,7 @@ impl Bench {
                     command_id: CommandId::new(start(), &entropy(*n)),
                     actor: Actor::System,
                     event,
-                    conversation: conversation.map(Box::new),
+                    conversation: conversation.map(Arc::new),
                 };
                 new_record(&record)
             })
@@ -397,7 +397,7 @@ fn settle(command: &CommandRecord, seq: u64, keys: &mut HashMap<String, CommandI
     if let (Command::SendMessage { conversation_id, .. }, Outcome::Applied) = (&command.command, &outcome) {
         let mut conversation = conversation(1, None);
         conversation.id = *conversation_id;
-        events.push(record(added(&conversation, seq), Some(Box::new(conversation))));
+        events.push(record(added(&conversation, seq), Some(Arc::new(conversation))));
     }
     let settled = Event::CommandSettled {
         key: command.key.clone(),

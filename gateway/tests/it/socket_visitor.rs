@@ -1,5 +1,6 @@
 //! Web chat visitors: each sees their own conversation and nothing else, and what they write has one effect.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use gateway::realtime::SocketConfig;
@@ -101,7 +102,7 @@ fn written(talk: &Conversation, seq: u64, direction: Direction, author: Author) 
 }
 
 async fn say(bench: &Bench, w: u64, talk: &Conversation, message: Message) {
-    let event = Event::MessageAdded { message: Box::new(message) };
+    let event = Event::MessageAdded { message: Arc::new(message) };
     bench.publish(w, vec![(event, Some(talk.clone()))]).await;
 }
 

@@ -4,6 +4,7 @@
 //! that changes ten times in a batch is written once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use schemas::channel::Channel;
 use schemas::command::{DeliveryReport, TimerKind};
@@ -32,7 +33,7 @@ pub struct Changes {
     pub(super) latest: BTreeMap<(WorkspaceId, ContactId, ChannelId), ConversationId>,
     pub(super) externals: BTreeMap<(WorkspaceId, ChannelId, String), MessageRef>,
     pub(super) parked: BTreeMap<(WorkspaceId, ChannelId, String), Option<DeliveryReport>>,
-    pub(super) messages: BTreeMap<(WorkspaceId, ConversationId, u64), Message>,
+    pub(super) messages: BTreeMap<(WorkspaceId, ConversationId, u64), Arc<Message>>,
     pub(super) keys: BTreeMap<(WorkspaceId, String), KeyRecord>,
     pub(super) pending: BTreeMap<(WorkspaceId, MessageId), Option<PendingSend>>,
     pub(super) agents: BTreeMap<(WorkspaceId, UserId), Agent>,
@@ -95,7 +96,7 @@ impl Changes {
             state.parked.put(key.clone(), report.clone());
         }
         for (key, message) in &self.messages {
-            state.messages.put(*key, Some(message.clone()));
+            state.messages.put(*key, Some(Arc::clone(message)));
         }
         for (key, record) in &self.keys {
             state.keys.put(key.clone(), Some(record.clone()));
@@ -219,7 +220,7 @@ impl<'a> View<'a> {
     lookup!(parked, parked, parked, (channel: ChannelId, external_id: &str), |w| (w, channel, external_id.to_owned()),
         |w| Need::Parked(w, channel, external_id.to_owned()), DeliveryReport, |v| v.as_ref());
     lookup!(message, messages, messages, (conversation: ConversationId, seq: u64), |w| (w, conversation, seq),
-        |w| Need::Message(w, conversation, seq), Message, |v| Some(v));
+        |w| Need::Message(w, conversation, seq), Arc<Message>, |v| Some(v));
     lookup!(key, keys, keys, (key: &str), |w| (w, key.to_owned()), |w| Need::Key(w, key.to_owned()), KeyRecord, |v| Some(v));
     lookup!(pending, pending, pending, (id: MessageId), |w| (w, id), |w| Need::Pending(w, id), PendingSend, |v| v.as_ref());
 }

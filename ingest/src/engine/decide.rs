@@ -4,6 +4,7 @@
 //! what people wish in `wishes`, those for automatic assignment in `assignment`.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use schemas::command::{Actor, Command, CommandRecord};
 use schemas::event::{EVENT_VERSION, Event, EventRecord, Rejection, Source};
@@ -171,8 +172,10 @@ impl<'a> Decider<'a> {
         let mut after = before.clone();
         let channel = self.view.channel(after.conversation.channel_id)?.cloned();
         evolve::conversation(&mut after, channel.as_ref(), &event, self.record.at);
-        if let Some(name) = &self.contact_name {
-            after.conversation.contact_name.clone_from(name);
+        if let Some(name) = &self.contact_name
+            && after.conversation.contact_name != *name
+        {
+            Arc::make_mut(&mut after.conversation).contact_name.clone_from(name);
         }
         self.put_conversation(Some(before), after, event)
     }
@@ -198,13 +201,13 @@ impl<'a> Decider<'a> {
             &event,
         )?;
         evolve::indexes(&mut self.view, before.as_ref(), &mut after)?;
-        let snapshot = Box::new(after.conversation.clone());
+        let snapshot = Arc::clone(&after.conversation);
         evolve::store(&mut self.view, before, after);
         self.push(event, Some(snapshot));
         Ok(())
     }
 
-    fn push(&mut self, event: Event, conversation: Option<Box<schemas::conversation::Conversation>>) {
+    fn push(&mut self, event: Event, conversation: Option<Arc<schemas::conversation::Conversation>>) {
         let source = Source { partition: self.partition, offset: self.offset, index: self.index() };
         self.events.push(EventRecord {
             v: EVENT_VERSION,
@@ -298,7 +301,7 @@ impl<'a> Decider<'a> {
     pub(super) fn add_message(&mut self, message: Message) -> Ruling {
         self.made.message_id = Some(message.id);
         self.made.seq = Some(message.seq);
-        Ok(self.emit_in(message.conversation_id, Event::MessageAdded { message: Box::new(message) })?)
+        Ok(self.emit_in(message.conversation_id, Event::MessageAdded { message: Arc::new(message) })?)
     }
 }
 

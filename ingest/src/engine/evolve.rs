@@ -3,6 +3,8 @@
 //! [`conversation`] changes the conversation that an event is about; [`entities`] whatever else it is about;
 //! [`indexes`] follows with what is derived from a conversation: the assignment queue, timers, agents' counts.
 
+use std::sync::Arc;
+
 use schemas::channel::{AssignmentPolicy, Channel};
 use schemas::command::{Actor, TimerKind};
 use schemas::contact::Contact;
@@ -30,7 +32,7 @@ pub(super) fn conversation(stored: &mut StoredConversation, channel: Option<&Cha
     match event {
         Event::MessageAdded { message } => added(stored, channel, message, at),
         Event::ConversationStatusChanged { from, to, snoozed_until, .. } => {
-            let conversation = &mut stored.conversation;
+            let conversation = Arc::make_mut(&mut stored.conversation);
             conversation.status = *to;
             conversation.snoozed_until = *snoozed_until;
             conversation.resolved_at = (*to == Status::Resolved).then_some(at);
@@ -41,23 +43,23 @@ pub(super) fn conversation(stored: &mut StoredConversation, channel: Option<&Cha
                 conversation.opened_at = at;
             }
         }
-        Event::ConversationAssigned { to, .. } => stored.conversation.assignee = *to,
-        Event::ConversationPriorityChanged { to, .. } => stored.conversation.priority = *to,
+        Event::ConversationAssigned { to, .. } => Arc::make_mut(&mut stored.conversation).assignee = *to,
+        Event::ConversationPriorityChanged { to, .. } => Arc::make_mut(&mut stored.conversation).priority = *to,
         Event::ConversationLabelsChanged { added, removed } => {
-            let labels = &mut stored.conversation.labels;
+            let labels = &mut Arc::make_mut(&mut stored.conversation).labels;
             labels.retain(|label| !removed.contains(label));
             labels.extend(added.iter().cloned());
         }
         Event::ConversationRead { user_id, seq } => {
             let seen = seen_up_to(stored, *seq);
-            note_read(&mut stored.conversation, *user_id, seen);
+            note_read(Arc::make_mut(&mut stored.conversation), *user_id, seen);
         }
         _ => {}
     }
 }
 
 fn added(stored: &mut StoredConversation, channel: Option<&Channel>, message: &Message, at: Timestamp) {
-    let conversation = &mut stored.conversation;
+    let conversation = Arc::make_mut(&mut stored.conversation);
     conversation.last_seq = message.seq;
     conversation.last_activity_at = conversation.last_activity_at.max(at);
     conversation.last_message = Some(LastMessage {
@@ -189,7 +191,7 @@ fn put_contact(view: &mut View<'_>, contact: &Contact) {
     view.changes.contacts.insert((workspace_id, contact.id), contact.clone());
 }
 
-fn put_new_message(view: &mut View<'_>, conversation: &Conversation, message: &Message) {
+fn put_new_message(view: &mut View<'_>, conversation: &Conversation, message: &Arc<Message>) {
     let workspace_id = view.workspace_id;
     if let Some(external_id) = &message.external_id {
         let reference = MessageRef { conversation_id: conversation.id, seq: message.seq };
@@ -199,7 +201,7 @@ fn put_new_message(view: &mut View<'_>, conversation: &Conversation, message: &M
         let pending = pending_send(view, conversation, message);
         view.changes.pending.insert((workspace_id, message.id), Some(pending));
     }
-    view.changes.messages.insert((workspace_id, conversation.id, message.seq), message.clone());
+    view.changes.messages.insert((workspace_id, conversation.id, message.seq), Arc::clone(message));
 }
 
 fn pending_send(view: &View<'_>, conversation: &Conversation, message: &Message) -> PendingSend {
@@ -228,7 +230,7 @@ fn delivery(view: &mut View<'_>, conversation: &Conversation, event: &Event) -> 
         | Event::MessageSendDeferred { message_id, seq, .. } => (*message_id, *seq),
         _ => return Ok(()),
     };
-    let Some(mut message) = view.message(conversation.id, seq)?.cloned() else {
+    let Some(mut message) = view.message(conversation.id, seq)?.map(|message| Message::clone(message)) else {
         return Ok(());
     };
     let mut pending = view.pending(message_id)?.cloned();
@@ -265,7 +267,7 @@ fn delivery(view: &mut View<'_>, conversation: &Conversation, event: &Event) -> 
         _ => {}
     }
     view.changes.pending.insert((workspace_id, message_id), pending);
-    view.changes.messages.insert((workspace_id, conversation.id, seq), message);
+    view.changes.messages.insert((workspace_id, conversation.id, seq), Arc::new(message));
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! The rules for what comes from contacts and providers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use schemas::channel::Channel;
@@ -137,7 +138,10 @@ impl Decider<'_> {
             inbound_count: 0,
             reads: std::collections::BTreeMap::new(),
         };
-        self.emit_created(StoredConversation { conversation, engine: EnginePart::default() }, initiated)?;
+        self.emit_created(
+            StoredConversation { conversation: Arc::new(conversation), engine: EnginePart::default() },
+            initiated,
+        )?;
         Ok(id)
     }
 

@@ -16,25 +16,47 @@ use crate::outbound::pending::PendingSend;
 /// How many rows one read of a scan takes.
 const SCAN_PAGE_ROWS: usize = 1_000;
 
-/// What a command needs before all else; what else it needs shows when it is decided.
-pub(super) fn first_needs(record: &CommandRecord) -> Vec<Need> {
+/// What a command of the many (from providers and senders) is seen to need and `state` does not know yet; with that loaded,
+/// more may be seen. `None` for the others: only deciding them tells.
+pub(super) fn foreseeable(state: &State, record: &CommandRecord) -> Option<Vec<Need>> {
     let w = record.workspace_id;
     let mut needs = vec![Need::Workspace(w)];
     match &record.command {
         Command::ReceiveMessage { channel_id, message } => {
             needs.push(Need::External(w, *channel_id, message.external_id.clone()));
-            needs.push(Need::Identity(w, *channel_id, message.from.clone()));
+            for address in std::iter::once(&message.from).chain(&message.also_from) {
+                needs.push(Need::Identity(w, *channel_id, address.clone()));
+                let contact = state.identities.get(&(w, *channel_id, address.clone())).flatten();
+                needs.extend(contact.map(|id| Need::Contact(w, *id)));
+                needs.extend(contact.map(|id| Need::Latest(w, *id, *channel_id)));
+                let latest = contact.and_then(|id| state.latest.get(&(w, *id, *channel_id)).flatten());
+                needs.extend(latest.map(|id| Need::Conversation(w, *id)));
+            }
         }
         Command::RecordDelivery { channel_id, report } => {
             needs.push(Need::External(w, *channel_id, report.external_id.clone()));
+            match state.externals.get(&(w, *channel_id, report.external_id.clone())) {
+                None => {}
+                Some(None) => needs.push(Need::Parked(w, *channel_id, report.external_id.clone())),
+                Some(Some(place)) => {
+                    needs.push(Need::Conversation(w, place.conversation_id));
+                    needs.push(Need::Message(w, place.conversation_id, place.seq));
+                    let message = state.messages.get(&(w, place.conversation_id, place.seq)).flatten();
+                    needs.extend(message.map(|message| Need::Pending(w, message.id)));
+                }
+            }
         }
         Command::BeginSend { message_id, .. } | Command::FinishSend { message_id, .. } => {
             needs.push(Need::Pending(w, *message_id));
+            if let Some(pending) = state.pending.get(&(w, *message_id)).flatten() {
+                needs.push(Need::Conversation(w, pending.conversation_id));
+                needs.push(Need::Message(w, pending.conversation_id, pending.seq));
+            }
         }
-        _ => {}
+        _ => return None,
     }
-    needs.extend(record.command.conversation_id().map(|id| Need::Conversation(w, id)));
-    needs
+    needs.retain(|need| !state.knows(need));
+    Some(needs)
 }
 
 /// Loads what a partition's engine needs.

@@ -135,7 +135,7 @@ fn put_conversation(
     let place = |conversation: &Conversation| -> (Timestamp, [String; 2]) {
         (conversation.last_activity_at, views(conversation))
     };
-    let before = changed.before.as_ref().map(|before| &before.conversation);
+    let before = changed.before.as_ref().map(|before| before.conversation.as_ref());
     if before.map(place) != Some(place(after)) {
         if let Some(before) = before {
             for view in views(before) {

@@ -20,21 +20,22 @@ use tokio_util::sync::CancellationToken;
 
 use super::changes::Changes;
 use super::decide::decide;
-use super::load::{Loader, first_needs};
+use super::load::{Loader, foreseeable};
 use super::publish::{Outgoing, encode, json_array};
 use super::state::{Need, State};
 use super::timers::Timers;
 use crate::commands::Commands;
 
 /// How much one batch takes from the log.
-const BATCH: ReadLimit = ReadLimit { records: 128, bytes: 1 << 20 };
+const BATCH: ReadLimit = ReadLimit { records: 256, bytes: 1 << 20 };
 
 /// A batch ends early once it has changed this many entities: far fewer than the cache holds, so that nothing that a batch
 /// changed can leave the cache before it is written.
 const BATCH_CHANGES: usize = 4_000;
 
-/// How many rounds of loading precede a batch; what a later rule still misses is loaded when it is met.
-const PREFETCH_ROUNDS: usize = 3;
+/// How many rounds of loading precede a batch: an address leads to a contact, to a conversation. What a rule still misses is
+/// loaded when it is met.
+const PREFETCH_ROUNDS: usize = 4;
 
 /// How long to wait before an engine that failed is tried again.
 pub(super) const RETRY_AFTER: Duration = Duration::from_millis(200);
@@ -310,28 +311,21 @@ impl<'a> Engine<'a> {
 
     /// Loads what most commands of a batch need, in few reads for all of them.
     async fn prefetch(&mut self, commands: &[(u64, Option<CommandRecord>)]) -> Result<(), EngineError> {
-        // Those whose first needs are in memory mostly have all they need; the others are followed further.
-        let mut strangers = Vec::new();
-        let mut needs = Vec::new();
-        for (offset, command) in commands {
-            let Some(command) = command else { continue };
-            let known = needs.len();
-            needs.extend(first_needs(command).into_iter().filter(|need| !self.state.knows(need)));
-            if needs.len() > known {
-                strangers.push((*offset, command));
-            }
-        }
         for _ in 0..PREFETCH_ROUNDS {
+            let mut needs = Vec::new();
+            for (offset, command) in commands {
+                let Some(command) = command else { continue };
+                match foreseeable(&self.state, command) {
+                    Some(foreseen) => needs.extend(foreseen),
+                    None => needs.extend(decide(&self.state, self.partition, *offset, command).err()),
+                }
+            }
             if needs.is_empty() {
                 return Ok(());
             }
             needs.sort_unstable();
             needs.dedup();
             self.load(needs).await?;
-            needs = strangers
-                .iter()
-                .filter_map(|(offset, command)| decide(&self.state, self.partition, *offset, command).err())
-                .collect();
         }
         Ok(())
     }
@@ -376,9 +370,10 @@ impl<'a> Engine<'a> {
     /// Writes a batch and publishes its events. Tries again for as long as it takes: the state has moved on already.
     async fn commit(&mut self, decided: Decided) -> Result<(), EngineError> {
         let Decided { changes, events, next_offset } = decided;
-        let batch = self.make_batch(&changes, &events, next_offset).await?;
+        let sent = self.outbox_rows_sent().await?;
         loop {
-            match self.deps.tables.write(batch.clone(), Sync::Later).await {
+            let batch = self.make_batch(&changes, &events, next_offset, &sent)?;
+            match self.deps.tables.write(batch, Sync::Later).await {
                 Ok(()) => break,
                 Err(error @ (TablesError::DiskFull { .. } | TablesError::Unavailable { .. })) => {
                     tracing::warn!(partition = self.partition, %error, "a batch cannot be written yet");
@@ -396,11 +391,20 @@ impl<'a> Engine<'a> {
         Ok(())
     }
 
-    async fn make_batch(
-        &mut self,
+    /// Takes out the rows of the outbox whose events are durable in their topic.
+    async fn outbox_rows_sent(&mut self) -> Result<Vec<u64>, EngineError> {
+        let durable =
+            self.deps.log.bounds(Topic::Events, self.partition).await.map_err(|e| self.log_failed(e))?.durable;
+        let count = self.outbox.partition_point(|(_, published)| *published <= durable);
+        Ok(self.outbox.drain(..count).map(|(row, _)| row).collect())
+    }
+
+    fn make_batch(
+        &self,
         changes: &Changes,
         events: &[Outgoing],
         next_offset: u64,
+        sent: &[u64],
     ) -> Result<Batch, EngineError> {
         let mut batch = changes.to_rows(self.partition).map_err(|error| self.tables_failed(error))?;
         let key = || Key::of([self.partition.into()]);
@@ -408,13 +412,7 @@ impl<'a> Engine<'a> {
             let last_offset = (next_offset - 1).cast_signed();
             batch.put(t::OUTBOX, Row::new(key().at([last_offset.into()])).with("body", json_array(events)));
         }
-        let durable =
-            self.deps.log.bounds(Topic::Events, self.partition).await.map_err(|e| self.log_failed(e))?.durable;
-        while let Some((row, published)) = self.outbox.front().copied() {
-            if published > durable {
-                break;
-            }
-            self.outbox.pop_front();
+        for row in sent {
             batch.delete(t::OUTBOX, key().at([row.cast_signed().into()]));
         }
         // Where the outbox begins is noted, so that a start need not walk over all that was ever deleted from it.

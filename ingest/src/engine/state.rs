@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use lru::LruCache;
 use schemas::channel::Channel;
@@ -31,7 +32,7 @@ pub(super) const RECENT_INBOUND: usize = 100;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredConversation {
     /// What everybody sees.
-    pub conversation: Conversation,
+    pub conversation: Arc<Conversation>,
     /// The rest.
     pub engine: EnginePart,
 }
@@ -157,7 +158,7 @@ pub struct State {
     pub(super) latest: Cache<(WorkspaceId, ContactId, ChannelId), ConversationId>,
     pub(super) externals: Cache<(WorkspaceId, ChannelId, String), MessageRef>,
     pub(super) parked: Cache<(WorkspaceId, ChannelId, String), DeliveryReport>,
-    pub(super) messages: Cache<(WorkspaceId, ConversationId, u64), Message>,
+    pub(super) messages: Cache<(WorkspaceId, ConversationId, u64), Arc<Message>>,
     pub(super) keys: Cache<(WorkspaceId, String), KeyRecord>,
     pub(super) pending: Cache<(WorkspaceId, MessageId), PendingSend>,
 }
@@ -187,7 +188,7 @@ impl State {
 
     /// The conversation, if it is in memory.
     pub fn conversation(&self, workspace_id: WorkspaceId, id: ConversationId) -> Option<&Conversation> {
-        self.conversations.get(&(workspace_id, id)).flatten().map(|stored| &stored.conversation)
+        self.conversations.get(&(workspace_id, id)).flatten().map(|stored| stored.conversation.as_ref())
     }
 
     /// Whether the answer to a need is in memory, be it that there is none.

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use schemas::channel::{AssignmentPolicy, Channel, Medium, Provider};
@@ -230,7 +231,7 @@ fn events() -> Vec<Event> {
         Event::ConversationPriorityChanged { from: Priority::Normal, to: Priority::High },
         Event::ConversationLabelsChanged { added: vec!["vip".to_owned()], removed: vec!["new".to_owned()] },
         Event::ConversationRead { user_id, seq: 7 },
-        Event::MessageAdded { message: Box::new(message()) },
+        Event::MessageAdded { message: Arc::new(message()) },
         Event::MessageStatusChanged {
             message_id,
             seq: 7,
@@ -287,7 +288,7 @@ fn event_records() -> Vec<(String, EventRecord)> {
         command_id: command_id(),
         actor: Actor::Channel { channel_id: channel_id() },
         event,
-        conversation: Some(Box::new(conversation())),
+        conversation: Some(Arc::new(conversation())),
     };
     events().into_iter().map(|event| (kind(&event), record(event))).collect()
 }

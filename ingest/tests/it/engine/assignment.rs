@@ -75,7 +75,7 @@ async fn capacity_that_is_freed_takes_the_longest_waiting() {
         .await
         .into_iter()
         .filter(|record| matches!(record.event, Event::ConversationAssigned { .. }))
-        .map(|record| record.conversation.unwrap().contact_address)
+        .map(|record| record.conversation.unwrap().contact_address.clone())
         .collect();
     assert_eq!(assigned, ["+966500000000", "+966500000001"]);
 }
