@@ -4,6 +4,7 @@ use schemas::conversation::Conversation;
 use schemas::tables::{self as t, Table};
 use schemas::{Timestamp, WorkspaceId};
 use serde::Serialize;
+use storage::background::give_way;
 use storage::tables::{Batch, Key, Row, TablesError};
 
 use super::changes::{ChangedConversation, Changes};
@@ -36,6 +37,7 @@ impl Changes {
     pub(super) fn to_rows(&self, partition: u32) -> Result<Batch, TablesError> {
         let mut batch = Batch::default();
         for ((workspace_id, _), changed) in &self.conversations {
+            give_way();
             put_conversation(&mut batch, *workspace_id, changed)?;
         }
         for ((w, conversation_id, seq), message) in &self.messages {

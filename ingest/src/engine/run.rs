@@ -27,7 +27,7 @@ use super::timers::Timers;
 use crate::commands::Commands;
 
 /// How much one batch takes from the log.
-const BATCH: ReadLimit = ReadLimit { records: 256, bytes: 1 << 20 };
+const BATCH: ReadLimit = ReadLimit { records: 128, bytes: 1 << 20 };
 
 /// A batch ends early once it has changed this many entities: far fewer than the cache holds, so that nothing that a batch
 /// changed can leave the cache before it is written.

@@ -60,9 +60,13 @@ use super::codec::Cell;
 use super::dump::Dump;
 use super::validation::MAX_BATCH_BYTES;
 use super::{Batch, Key, Mutation, Row, Scan, Sync, Tables, TablesError, codec, validation};
+use crate::background::give_way;
 
 /// How many writes wait in the queue at most; further callers wait for a place.
 const QUEUE_REQUESTS: usize = 1_024;
+
+/// After so many rows of a batch, others go first: some 50 µs of work.
+const MUTATIONS_BETWEEN_PAUSES: usize = 32;
 
 /// How many reads run at once, each on a blocking thread.
 const READERS: usize = 8;
@@ -252,7 +256,10 @@ impl Tables for EmbeddedTables {
     async fn write(&self, batch: Batch, sync: Sync) -> Result<(), TablesError> {
         let mut changes = Vec::with_capacity(batch.mutations.len());
         let mut size_bytes = 0_usize;
-        for mutation in batch.mutations {
+        for (index, mutation) in batch.mutations.into_iter().enumerate() {
+            if index % MUTATIONS_BETWEEN_PAUSES == 0 {
+                give_way();
+            }
             let change = match mutation {
                 Mutation::Put(table, row) => put(table, row)?.0,
                 Mutation::Delete(table, key) => Change::Delete.at(table, codec::encode_key(table, &key)?),
