@@ -45,4 +45,8 @@ TEXT
 
 "$bin/saler-load" demo --hub "http://$listen" --workspace-config "$config" --simulator "$simulator" --agents 1 &
 player=$!
-wait "$hub"
+status=0
+wait "$hub" || status=$?
+# A hub that ended by itself takes the simulation with it.
+kill "$player" 2>/dev/null || true
+exit "$status"
