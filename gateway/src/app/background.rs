@@ -12,26 +12,30 @@ const NICENESS: i32 = 10;
 
 /// A runtime of its own. What still runs there is dropped with it.
 #[derive(Debug)]
-pub(super) struct Background(Option<Runtime>);
+pub(super) struct Background {
+    handle: Handle,
+    /// Taken when it is dropped.
+    runtime: Option<Runtime>,
+}
 
 impl Background {
     /// Starts its threads.
     pub(super) fn start() -> std::io::Result<Self> {
         let runtime =
             Builder::new_multi_thread().enable_all().thread_name("background").on_thread_start(step_back).build()?;
-        Ok(Self(Some(runtime)))
+        Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
     }
 
     /// Where to start work.
-    pub(super) fn handle(&self) -> Handle {
-        self.0.as_ref().map_or_else(Handle::current, |runtime| runtime.handle().clone())
+    pub(super) const fn handle(&self) -> &Handle {
+        &self.handle
     }
 }
 
 impl Drop for Background {
     fn drop(&mut self) {
         // A runtime must not be waited for on a thread of another.
-        if let Some(runtime) = self.0.take() {
+        if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
     }

@@ -61,7 +61,7 @@ impl Application {
         metrics: Option<PrometheusHandle>,
     ) -> anyhow::Result<Self> {
         let background = Background::start().context("no threads can be started")?;
-        let engines = Engines::open(&config, &clock, &background.handle()).await?;
+        let engines = Engines::open(&config, &clock, background.handle()).await?;
         Self::assemble(config, clock, engines, metrics, background).await
     }
 
@@ -210,8 +210,7 @@ fn serve(state: &web::Data<AppState>, realtime: &Realtime, listener: TcpListener
         App::new()
             .app_data(shared.clone())
             .wrap(from_fn(request_id::wrap))
-            .configure(|service| sockets.configure(service))
-            .configure(configure)
+            .configure(|service| configure(service, |service| sockets.configure(service)))
     })
     .on_connect(on_connect(state.config.socket.send_buffer_bytes))
     .workers(workers)

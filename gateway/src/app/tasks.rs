@@ -38,7 +38,7 @@ impl Tasks {
 
     /// Starts a task that ends with the token.
     pub(super) fn start(&mut self, task: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
-        self.running.spawn_on(task, &self.background.handle());
+        self.running.spawn_on(task, self.background.handle());
     }
 
     /// Starts the conversation engine of every partition; returns how far each has come.

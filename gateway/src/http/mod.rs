@@ -56,8 +56,8 @@ pub fn endpoints() -> Endpoints {
     endpoints
 }
 
-/// Adds everything but the sockets, which come before.
-pub fn configure(service: &mut web::ServiceConfig) {
+/// Adds everything; `sockets` adds the sockets.
+pub fn configure(service: &mut web::ServiceConfig, sockets: impl FnOnce(&mut web::ServiceConfig)) {
     let mut api = web::scope("/api/v1");
     for resource in endpoints().into_resources() {
         api = api.service(resource);
@@ -70,6 +70,7 @@ pub fn configure(service: &mut web::ServiceConfig) {
     );
     let everything_else = web::scope("")
         .wrap(security_headers())
+        .configure(sockets)
         .route("/healthz", web::get().to(health::healthz))
         .route("/readyz", web::get().to(health::readyz))
         .route("/metrics", web::get().to(health::metrics))

@@ -20,7 +20,7 @@ pub async fn echo(request: HttpRequest, payload: web::Payload) -> HttpResponse {
     let connection = Arc::new(Connection::new(0));
     let response = match handshake(&request, &connection) {
         Ok(response) => response,
-        Err(refused) => return refused.response(&request),
+        Err(refused) => return refused.response(),
     };
     let descriptor = request.conn_data::<SocketDescriptor>().copied();
     actix_web::rt::spawn(serve(connection, payload, descriptor));

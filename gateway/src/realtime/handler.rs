@@ -37,7 +37,7 @@ pub(crate) struct VisitorQuery {
 
 /// `GET /api/v1/socket`.
 pub(crate) async fn agents(request: HttpRequest, payload: web::Payload, inner: web::Data<Inner>) -> HttpResponse {
-    open_agents(&request, payload, inner.into_inner()).unwrap_or_else(|refused| refused.response(&request))
+    open_agents(&request, payload, inner.into_inner()).unwrap_or_else(Refused::response)
 }
 
 fn open_agents(request: &HttpRequest, payload: web::Payload, inner: Arc<Inner>) -> Result<HttpResponse, Refused> {
@@ -59,9 +59,7 @@ pub(crate) async fn visitors(
     inner: web::Data<Inner>,
 ) -> HttpResponse {
     let query = query.map(web::Query::into_inner).ok();
-    open_visitor(&request, payload, query, inner.into_inner())
-        .await
-        .unwrap_or_else(|refused| refused.response(&request))
+    open_visitor(&request, payload, query, inner.into_inner()).await.unwrap_or_else(Refused::response)
 }
 
 async fn open_visitor(
@@ -167,12 +165,11 @@ fn refuse(status: StatusCode, code: ErrorCode, detail: &str) -> Refused {
 }
 
 impl Refused {
-    pub(crate) fn response(self, request: &HttpRequest) -> HttpResponse {
+    pub(crate) fn response(self) -> HttpResponse {
         let Self { status, code, detail } = self;
         let name =
             serde_json::to_value(code).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default();
         metrics::counter!("saler_socket_refused_total", "code" => name.clone()).increment(1);
-        let request_id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
         let problem = Problem {
             kind: format!("urn:saler:problem:{name}"),
             title: status.canonical_reason().unwrap_or_default().to_owned(),
@@ -180,7 +177,7 @@ impl Refused {
             detail,
             code,
             errors: Vec::new(),
-            request_id: request_id.to_owned(),
+            request_id: crate::http::request_id::current(),
         };
         let mut response = HttpResponse::build(status);
         if status == StatusCode::SERVICE_UNAVAILABLE {
