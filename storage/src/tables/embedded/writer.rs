@@ -203,10 +203,10 @@ impl Writer {
         let mut changes = Overlay::new();
         match work {
             Work::Batch(batch) if batch.iter().all(ChangeAt::is_whole) => {
-                group.extend(batch.into_iter().map(|change| match change.change {
-                    Change::Replace(row) => (change.key, Some(row)),
-                    Change::Delete | Change::Merge(_) => (change.key, None),
-                }));
+                // Nothing is looked up, so nothing can fail half-way.
+                for change in batch {
+                    self.apply(change, &Overlay::new(), group)?;
+                }
                 return Ok(Outcome::Done);
             }
             Work::Batch(batch) => {
