@@ -48,10 +48,9 @@ pub(super) fn foreseeable(state: &State, record: &CommandRecord) -> Option<Vec<N
         }
         Command::BeginSend { message_id, .. } | Command::FinishSend { message_id, .. } => {
             needs.push(Need::Pending(w, *message_id));
-            if let Some(pending) = state.pending.get(&(w, *message_id)).flatten() {
-                needs.push(Need::Conversation(w, pending.conversation_id));
-                needs.push(Need::Message(w, pending.conversation_id, pending.seq));
-            }
+            needs.extend(record.command.conversation_id().map(|id| Need::Conversation(w, id)));
+            let pending = state.pending.get(&(w, *message_id)).flatten();
+            needs.extend(pending.map(|pending| Need::Message(w, pending.conversation_id, pending.seq)));
         }
         _ => return None,
     }
