@@ -191,7 +191,10 @@ async fn heartbeats_count_and_carry_a_cursor_that_is_good() {
     };
     assert_eq!(beat["n"], client.counted);
     drop(client);
+    // Only what the hub has read by then is a replay, so another socket tells when it has.
+    let (mut witness, _) = bench.sign_in(&token, &["inbox"]).await;
     bench.publish_message(1, &conversation(1, None), 2).await;
+    while witness.until("ev").await["d"]["event"]["message"]["seq"] != 2 {}
     let (mut client, ready) = bench.sign_in_with(resume(&token, &beat["cur"], None)).await;
     let replayed = ready["replay"].as_u64().unwrap();
     assert!(ready["resumed"] == true && replayed >= 1, "{ready}");
