@@ -206,7 +206,7 @@ tables! {
     // What the conversation engine derives from the log: written in its batches, never fsynced by itself.
 
     /// How far the engine has come with a partition of the topic `commands`: the next offset to apply.
-    ENGINE_POSITIONS = "engine_positions" (int("partition")) () Ascending (int("next_offset"), int("epoch"));
+    ENGINE_POSITIONS = "engine_positions" (int("partition")) () Ascending (int("next_offset"));
     /// Events that are derived but perhaps not yet published, by the offset of the last command of their batch.
     OUTBOX = "outbox" (int("partition")) (int("last_offset")) Ascending (BODY);
     /// Conversations; `engine` holds what only the engine needs of them.

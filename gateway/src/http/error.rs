@@ -199,7 +199,9 @@ impl From<TablesError> for ApiError {
     fn from(error: TablesError) -> Self {
         match error {
             TablesError::DiskFull { .. } | TablesError::Unavailable { .. } => Self::unavailable(&error),
-            TablesError::Corrupt { .. } | TablesError::Invalid { .. } => Self::internal(&error),
+            TablesError::Corrupt { .. } | TablesError::Invalid { .. } | TablesError::Superseded { .. } => {
+                Self::internal(&error)
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use schemas::tables::{self as t, Table};
 use schemas::{Timestamp, WorkspaceId};
 use serde::Serialize;
 use storage::background::give_way;
-use storage::tables::{Batch, Key, Row, TablesError};
+use storage::tables::{Batch, Derivation, Key, Row, TablesError};
 
 use super::changes::{ChangedConversation, Changes};
 use super::load::message_key;
@@ -34,8 +34,9 @@ impl Changes {
     }
 
     /// The mutations that make the tables show these changes.
-    pub(super) fn to_rows(&self, partition: u32) -> Result<Batch, TablesError> {
-        let mut batch = Batch::default();
+    pub(super) fn to_rows(&self, derivation: Derivation) -> Result<Batch, TablesError> {
+        let partition = derivation.partition;
+        let mut batch = Batch::derived(derivation);
         for ((workspace_id, _), changed) in &self.conversations {
             give_way();
             put_conversation(&mut batch, *workspace_id, changed)?;

@@ -14,7 +14,7 @@ use schemas::tables as t;
 use storage::background::give_way;
 use storage::clock::Clock;
 use storage::log::{Log, LogError, ReadLimit, Record, Topic};
-use storage::tables::{Batch, Key, Row, Sync, Tables, TablesError};
+use storage::tables::{Batch, Derivation, Key, Row, Sync, Tables, TablesError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -92,6 +92,12 @@ pub enum EngineError {
         /// What the tables reflect.
         position: u64,
     },
+    /// Another process works on the partition now.
+    #[error("partition {partition}: another process has taken it over")]
+    Superseded {
+        /// Which partition.
+        partition: u32,
+    },
     /// The log failed.
     #[error("partition {partition}: the log failed")]
     Log {
@@ -125,13 +131,35 @@ pub async fn run(
     status: watch::Sender<EngineStatus>,
     shutdown: CancellationToken,
 ) -> Result<(), EngineError> {
-    let tables_failed = |source| EngineError::Tables { partition, source };
-    let timers = Timers::load(deps.tables.as_ref(), partition).await.map_err(tables_failed)?;
-    let mut engine = Engine::recover(partition, deps.clone(), &timers, &status).await?;
+    let turn = take_turn(partition, &deps).await?;
+    let timers = Timers::load(deps.tables.as_ref(), partition).await;
+    let timers = timers.map_err(|source| tables_failed(partition, source))?;
+    let mut engine = Engine::recover(partition, turn, deps.clone(), &timers, &status).await?;
     tokio::select! {
         result = engine.work(&shutdown) => result,
         () = timers.fire(&deps) => Ok(()),
         () = release(partition, &deps, status.subscribe()) => Ok(()),
+    }
+}
+
+fn tables_failed(partition: u32, source: TablesError) -> EngineError {
+    match source {
+        TablesError::Superseded { .. } => EngineError::Superseded { partition },
+        source => EngineError::Tables { partition, source },
+    }
+}
+
+/// Ends the turns of all engines before this one.
+async fn take_turn(partition: u32, deps: &EngineDeps) -> Result<u64, EngineError> {
+    loop {
+        match deps.tables.take_turn(partition).await {
+            Ok(turn) => return Ok(turn),
+            Err(error @ (TablesError::DiskFull { .. } | TablesError::Unavailable { .. })) => {
+                tracing::warn!(partition, %error, "the engine cannot begin yet");
+                tokio::time::sleep(RETRY_AFTER).await;
+            }
+            Err(error) => return Err(tables_failed(partition, error)),
+        }
     }
 }
 
@@ -172,7 +200,9 @@ pub(super) struct Engine<'a> {
     status: &'a watch::Sender<EngineStatus>,
     state: State,
     loader: Loader,
-    next_offset: u64,
+    pub(super) next_offset: u64,
+    /// The turn in which it writes.
+    turn: u64,
     /// Outbox rows not deleted yet: the row, and the offset of `events` that must be durable first.
     pub(super) outbox: VecDeque<(u64, u64)>,
     /// The last event of the topic. What is derived again up to there is there already.
@@ -184,6 +214,7 @@ pub(super) struct Engine<'a> {
 impl<'a> Engine<'a> {
     async fn recover(
         partition: u32,
+        turn: u64,
         deps: EngineDeps,
         timers: &'a Timers,
         status: &'a watch::Sender<EngineStatus>,
@@ -216,6 +247,7 @@ impl<'a> Engine<'a> {
             state: State::new(),
             loader,
             next_offset: position,
+            turn,
             outbox: VecDeque::new(),
             last_published: None,
             swept_at: None,
@@ -228,11 +260,15 @@ impl<'a> Engine<'a> {
     }
 
     pub(super) fn tables_failed(&self, source: TablesError) -> EngineError {
-        EngineError::Tables { partition: self.partition, source }
+        tables_failed(self.partition, source)
     }
 
     pub(super) fn log_failed(&self, source: LogError) -> EngineError {
         EngineError::Log { partition: self.partition, source }
+    }
+
+    pub(super) const fn derivation(&self, next_offset: u64) -> Derivation {
+        Derivation { partition: self.partition, turn: self.turn, next_offset }
     }
 
     fn tell_status(&self, caught_up: bool) {
@@ -406,7 +442,7 @@ impl<'a> Engine<'a> {
         next_offset: u64,
         sent: &[u64],
     ) -> Result<Batch, EngineError> {
-        let mut batch = changes.to_rows(self.partition).map_err(|error| self.tables_failed(error))?;
+        let mut batch = changes.to_rows(self.derivation(next_offset)).map_err(|error| self.tables_failed(error))?;
         let key = || Key::of([self.partition.into()]);
         if !events.is_empty() {
             let last_offset = (next_offset - 1).cast_signed();
@@ -418,7 +454,7 @@ impl<'a> Engine<'a> {
         // Where the outbox begins is noted, so that a start need not walk over all that was ever deleted from it.
         let outbox_from = self.outbox.front().map_or_else(|| self.next_offset, |(row, _)| *row);
         batch.put(t::OUTBOX_START, Row::new(key()).with("last_offset", outbox_from.cast_signed()));
-        let position = Row::new(key()).with("next_offset", next_offset.cast_signed()).with("epoch", 0_i64);
+        let position = Row::new(key()).with("next_offset", next_offset.cast_signed());
         batch.put(t::ENGINE_POSITIONS, position);
         Ok(batch)
     }

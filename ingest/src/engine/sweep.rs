@@ -45,7 +45,7 @@ impl Engine<'_> {
         let pointer = Key::of([self.partition.into()]);
         let last = hour_of(self.deps.clock.now()) - KEPT_HOURS;
         let swept = tables.get(t::COMMAND_KEYS_SWEPT, pointer.clone()).await?.and_then(|row| row.int("hour"));
-        let mut batch = Batch::default();
+        let mut batch = Batch::derived(self.derivation(self.next_offset));
         // Before the first sweep there is nothing that is old enough.
         let Some(hour) = swept.map(|hour| hour + 1) else {
             batch.put(t::COMMAND_KEYS_SWEPT, Row::new(pointer).with("hour", last));

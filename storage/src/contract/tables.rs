@@ -6,6 +6,7 @@
 mod races;
 mod refusals;
 mod scans;
+mod turns;
 mod writes;
 
 use std::ops::Bound;
@@ -19,6 +20,7 @@ use schemas::tables::{Table, Value};
 pub use self::races::*;
 pub use self::refusals::*;
 pub use self::scans::*;
+pub use self::turns::*;
 pub use self::writes::*;
 use crate::tables::{Batch, Key, Row, Scan, Sync, Tables, TablesError};
 
@@ -63,6 +65,8 @@ macro_rules! tables_contract {
             one_of_many_updates_wins
             an_update_compares_what_is_there
             updates_that_try_again_lose_nothing
+            a_turn_that_is_on_writes_and_a_turn_that_is_over_does_not
+            of_turns_taken_at_once_the_last_is_on
             keys_that_do_not_fit_are_refused_by_name
             rows_that_do_not_fit_are_refused_by_name
             rows_outlive_the_engine

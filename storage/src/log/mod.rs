@@ -4,7 +4,8 @@
 //! Guarantees, the same for every engine:
 //!
 //! - [`Log::append`] returns once its records are as durable as the topic's [`Durability`] says. Records of one call stand
-//!   together, in order; two calls that do not overlap in time stand in the order of the calls.
+//!   in order, and together unless another process appends to the partition at that moment; two calls that do not overlap in
+//!   time stand in the order of the calls.
 //! - A reader of [`Topic::Commands`] sees only what is durable; of [`Topic::Events`], what is written. (Events can be
 //!   derived again from commands, so they need no wait.)
 //! - What was read once at an offset is read there again, until retention removes it. If history was lost or remade, the
@@ -17,6 +18,7 @@
 
 pub mod embedded;
 pub mod inspect;
+pub mod membership;
 pub mod memory;
 
 use std::fmt;
@@ -25,6 +27,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use schemas::{Timestamp, WorkspaceId};
+
+pub use membership::Membership;
 
 /// What a record is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -272,6 +276,12 @@ pub trait Log: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`LogError::Invalid`], [`LogError::Unavailable`].
     async fn release(&self, topic: Topic, partition: u32, offset: u64) -> Result<(), LogError>;
+
+    /// Joins the processes that share the work of a group, each on other partitions of the topic `commands`.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`].
+    async fn join(&self, group: &str) -> Result<Membership, LogError>;
 
     /// Whether it takes records now, and how durably.
     fn health(&self) -> LogHealth;

@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use schemas::tables::{Order, Table, Value};
 
 use super::dump::Dump;
+use super::turns::Turns;
 use super::{Batch, Key, Mutation, Row, Scan, Sync, Tables, TablesError, codec, validation};
 
 type Columns = BTreeMap<usize, Value>;
@@ -29,6 +30,7 @@ struct State {
     rows: Rows,
     /// What a loss of power leaves, and the batches since; kept only on request.
     durable: Option<(Rows, Vec<Vec<Change>>)>,
+    turns: Turns,
     disk_full: bool,
     unavailable: Option<String>,
 }
@@ -238,6 +240,7 @@ impl Tables for MemoryTables {
             .collect::<Result<Vec<_>, _>>()?;
         let mut state = self.lock();
         state.check_writable()?;
+        state.turns.check(batch.derivation)?;
         state.commit(changes, sync);
         Ok(())
     }
@@ -270,6 +273,12 @@ impl Tables for MemoryTables {
         }
         state.commit(vec![change], Sync::Now);
         Ok(true)
+    }
+
+    async fn take_turn(&self, partition: u32) -> Result<u64, TablesError> {
+        let mut state = self.lock();
+        state.check_writable()?;
+        Ok(state.turns.take(partition))
     }
 
     fn refusing(&self) -> Option<String> {

@@ -8,11 +8,15 @@
 //! - Writing a row sets the columns that it names and leaves the others as they are. Deleting removes the row whole.
 //! - [`Tables::insert_if_absent`] and [`Tables::update_if`] are atomic and durable when they return.
 //! - A scan reads one partition, in the order that the table declares.
+//! - Whoever derives rows from a partition of the log takes a turn first ([`Tables::take_turn`]). Once a turn is taken, every
+//!   batch of an earlier one is refused as [`TablesError::Superseded`], whole, and all that was written in one can be read.
+//!   Rows of derived batches are written by such batches alone, all of them from the same partition of the log.
 
 pub mod codec;
 pub mod dump;
 pub mod embedded;
 pub mod memory;
+mod turns;
 pub mod validation;
 
 use std::fmt;
@@ -124,14 +128,32 @@ pub enum Mutation {
     Delete(&'static Table, Key),
 }
 
+/// Which commands a batch was derived from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Derivation {
+    /// The partition of the topic `commands`.
+    pub partition: u32,
+    /// The turn in which it was derived, from [`Tables::take_turn`].
+    pub turn: u64,
+    /// The offset after the last command that the batch reflects; it never goes back from one batch to the next.
+    pub next_offset: u64,
+}
+
 /// Changes that are made together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
     /// In order: of two changes of one row, the later counts.
     pub mutations: Vec<Mutation>,
+    /// Set if the changes are derived from the log; without, they are wishes of this moment.
+    pub derivation: Option<Derivation>,
 }
 
 impl Batch {
+    /// An empty batch of what is derived from the log.
+    pub const fn derived(derivation: Derivation) -> Self {
+        Self { mutations: Vec::new(), derivation: Some(derivation) }
+    }
+
     /// Adds a row to set.
     pub fn put(&mut self, table: &'static Table, row: Row) {
         self.mutations.push(Mutation::Put(table, row));
@@ -224,6 +246,12 @@ pub enum TablesError {
         /// What is wrong.
         reason: String,
     },
+    /// Another writer has begun a turn; nothing was written, and nothing that is derived further counts.
+    #[error("another process has taken over what is derived from partition {partition} of the log")]
+    Superseded {
+        /// Which partition of the topic `commands`.
+        partition: u32,
+    },
     /// The caller's key or value does not fit the declaration of the table.
     #[error("{reason}")]
     Invalid {
@@ -258,7 +286,8 @@ pub trait Tables: Send + std::marker::Sync + fmt::Debug {
     /// Makes the changes of a batch, all or none.
     ///
     /// # Errors
-    /// [`TablesError::DiskFull`], [`TablesError::Invalid`]: nothing was written. [`TablesError::Unavailable`]: not known.
+    /// [`TablesError::DiskFull`], [`TablesError::Invalid`], [`TablesError::Superseded`]: nothing was written.
+    /// [`TablesError::Unavailable`]: not known.
     async fn write(&self, batch: Batch, sync: Sync) -> Result<(), TablesError>;
 
     /// Writes a row if there is none with its key; else returns the row that is there and changes nothing.
@@ -279,6 +308,13 @@ pub trait Tables: Send + std::marker::Sync + fmt::Debug {
         column: &'static str,
         expected: Option<Value>,
     ) -> Result<bool, TablesError>;
+
+    /// Begins a turn of deriving rows from a partition of the log, ends all turns before it, and finishes what a crash cut
+    /// short. Rows to derive from are read after it. Returns the turn's number, larger than those before.
+    ///
+    /// # Errors
+    /// As [`Tables::write`].
+    async fn take_turn(&self, partition: u32) -> Result<u64, TablesError>;
 
     /// Why writes are refused or stalled now, if they are.
     fn refusing(&self) -> Option<String>;

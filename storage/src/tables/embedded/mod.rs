@@ -272,7 +272,7 @@ impl Tables for EmbeddedTables {
                 reason: format!("a batch has {size_bytes} bytes, the limit is {MAX_BATCH_BYTES}: write it in parts"),
             });
         }
-        self.submit(Work::Batch(changes), sync).await.map(drop)
+        self.submit(Work::Batch(changes, batch.derivation), sync).await.map(drop)
     }
 
     async fn insert_if_absent(&self, table: &'static Table, row: Row) -> Result<Option<Row>, TablesError> {
@@ -280,7 +280,7 @@ impl Tables for EmbeddedTables {
         let (change, _) = put(table, row)?;
         match self.submit(Work::InsertIfAbsent(change, key), Sync::Now).await? {
             Outcome::Existing(row) => Ok(Some(row)),
-            Outcome::Done | Outcome::Refused => Ok(None),
+            Outcome::Done | Outcome::Refused | Outcome::Turn(_) => Ok(None),
         }
     }
 
@@ -299,12 +299,19 @@ impl Tables for EmbeddedTables {
         Ok(matches!(self.submit(work, Sync::Now).await?, Outcome::Done))
     }
 
+    async fn take_turn(&self, partition: u32) -> Result<u64, TablesError> {
+        match self.submit(Work::TakeTurn(partition), Sync::Later).await? {
+            Outcome::Turn(turn) => Ok(turn),
+            _ => Err(TablesError::Unavailable { reason: "a turn was not begun".to_owned() }),
+        }
+    }
+
     fn refusing(&self) -> Option<String> {
         self.health.check().err().map(|error| error.to_string())
     }
 
     async fn sync(&self) -> Result<(), TablesError> {
-        self.submit(Work::Batch(Vec::new()), Sync::Now).await.map(drop)
+        self.submit(Work::Batch(Vec::new(), None), Sync::Now).await.map(drop)
     }
 }
 

@@ -18,7 +18,8 @@ use super::mark::Mark;
 use super::opening::{self, BATCH_NUMBER_KEY, Store};
 use crate::background::give_way;
 use crate::tables::codec::{self, Cell};
-use crate::tables::{Key, Row, Sync, TablesError};
+use crate::tables::turns::Turns;
+use crate::tables::{Derivation, Key, Row, Sync, TablesError};
 
 /// How many requests are committed together at most.
 const GROUP_REQUESTS: usize = 256;
@@ -34,7 +35,9 @@ pub(super) struct Request {
 }
 
 pub(super) enum Work {
-    Batch(Vec<ChangeAt>),
+    Batch(Vec<ChangeAt>, Option<Derivation>),
+    /// Of this partition of the log.
+    TakeTurn(u32),
     /// With the decoded key of the change.
     InsertIfAbsent(ChangeAt, Key),
     UpdateIf {
@@ -50,6 +53,8 @@ pub(super) enum Outcome {
     Existing(Row),
     /// Update-if found another value.
     Refused,
+    /// The turn with this number has begun.
+    Turn(u64),
 }
 
 /// What becomes of a row.
@@ -92,8 +97,9 @@ impl ChangeAt {
 impl Work {
     fn size_bytes(&self) -> usize {
         match self {
-            Self::Batch(changes) => changes.iter().map(ChangeAt::size_bytes).sum(),
+            Self::Batch(changes, _) => changes.iter().map(ChangeAt::size_bytes).sum(),
             Self::InsertIfAbsent(change, _) | Self::UpdateIf { change, .. } => change.size_bytes(),
+            Self::TakeTurn(_) => 0,
         }
     }
 }
@@ -105,6 +111,7 @@ pub(super) struct Writer {
     store: Arc<Store>,
     health: Arc<Health>,
     mark: Mark,
+    turns: Turns,
     /// The number of the last batch committed.
     number: u64,
 }
@@ -129,8 +136,8 @@ impl Answer {
 }
 
 impl Writer {
-    pub(super) const fn new(store: Arc<Store>, health: Arc<Health>, mark: Mark, number: u64) -> Self {
-        Self { store, health, mark, number }
+    pub(super) fn new(store: Arc<Store>, health: Arc<Health>, mark: Mark, number: u64) -> Self {
+        Self { store, health, mark, turns: Turns::default(), number }
     }
 
     /// Works until the queue is closed and empty, then makes everything durable.
@@ -199,17 +206,20 @@ impl Writer {
     }
 
     /// Adds what a request changes to what its group has changed before it: all of it, or nothing after an error.
-    fn evaluate(&self, work: Work, group: &mut Overlay) -> Result<Outcome, TablesError> {
+    fn evaluate(&mut self, work: Work, group: &mut Overlay) -> Result<Outcome, TablesError> {
         let mut changes = Overlay::new();
         match work {
-            Work::Batch(batch) if batch.iter().all(ChangeAt::is_whole) => {
+            Work::TakeTurn(partition) => return Ok(Outcome::Turn(self.turns.take(partition))),
+            Work::Batch(batch, derivation) if batch.iter().all(ChangeAt::is_whole) => {
+                self.turns.check(derivation)?;
                 // Nothing is looked up, so nothing can fail half-way.
                 for change in batch {
                     self.apply(change, &Overlay::new(), group)?;
                 }
                 return Ok(Outcome::Done);
             }
-            Work::Batch(batch) => {
+            Work::Batch(batch, derivation) => {
+                self.turns.check(derivation)?;
                 for change in batch {
                     self.apply(change, group, &mut changes)?;
                 }
