@@ -77,7 +77,7 @@ impl Commands {
     }
 }
 
-fn encode(record: &CommandRecord) -> Result<NewRecord, LogError> {
+pub(crate) fn encode(record: &CommandRecord) -> Result<NewRecord, LogError> {
     let value = serde_json::to_vec(record)
         .map_err(|error| LogError::Invalid { reason: format!("the command cannot be written as JSON: {error}") })?;
     Ok(NewRecord { key: record.workspace_id, at: record.at, value: Bytes::from(value) })

@@ -277,9 +277,12 @@ pub enum Command {
         /// What they say of themselves; `None` leaves it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         availability: Option<Availability>,
-        /// Whether a socket is connected; `None` leaves it.
+        /// Whether a socket is connected at `gateway`; `None` leaves it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         connected: Option<bool>,
+        /// The gateway that speaks of its own sockets; empty for the only one there is.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        gateway: String,
     },
     /// A timer's moment has come. Without effect if the timer was changed since.
     FireTimer {
@@ -310,6 +313,9 @@ pub enum Command {
         /// How.
         outcome: SendOutcome,
     },
+    /// Stands where a loss of power took a command whose effect the tables kept; only a log that makes its records durable
+    /// at intervals can lose any. It has no effect of its own.
+    Lost,
 }
 
 impl Command {
@@ -333,7 +339,8 @@ impl Command {
             | Self::UpdateContact { .. }
             | Self::ConfigureChannel { .. }
             | Self::ConfigureAgent { .. }
-            | Self::SetPresence { .. } => None,
+            | Self::SetPresence { .. }
+            | Self::Lost => None,
         }
     }
 }

@@ -8,12 +8,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use schemas::command::{COMMAND_VERSION, CommandRecord};
+use schemas::WorkspaceId;
+use schemas::command::{Actor, COMMAND_VERSION, Command, CommandRecord};
 use schemas::event::Source;
 use schemas::tables as t;
 use storage::background::give_way;
 use storage::clock::Clock;
-use storage::log::{Log, LogError, ReadLimit, Record, Topic};
+use storage::log::{Durability, Log, LogError, ReadLimit, Record, Topic};
 use storage::tables::{Batch, Derivation, Key, Row, Sync, Tables, TablesError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -24,7 +25,7 @@ use super::load::{Loader, foreseeable};
 use super::publish::{Outgoing, encode, json_array};
 use super::state::{Need, State};
 use super::timers::Timers;
-use crate::commands::Commands;
+use crate::commands::{Commands, encode as encode_command};
 
 /// How much one batch takes from the log.
 const BATCH: ReadLimit = ReadLimit { records: 128, bytes: 1 << 20 };
@@ -39,6 +40,9 @@ const PREFETCH_ROUNDS: usize = 4;
 
 /// How long to wait before an engine that failed is tried again.
 pub(super) const RETRY_AFTER: Duration = Duration::from_millis(200);
+
+/// How many records are appended in one call where others were lost.
+const STAND_INS_AT_ONCE: usize = 1_000;
 
 /// How often what the tables hold is made durable, so that the log may let go of it.
 const RELEASE_EVERY: Duration = Duration::from_secs(30);
@@ -82,7 +86,7 @@ pub enum EngineError {
     },
     /// The tables reflect commands that the log no longer has.
     #[error(
-        "partition {partition}: the tables reflect the log up to offset {position}, but it ends at {next}; it lost its end: rebuild the tables with `saler log replay`"
+        "partition {partition}: the tables reflect the log up to offset {position}, but it ends at {next}; it lost its end, which `fsync` rules out: look for a disk that drops writes, and restore log and tables from one backup"
     )]
     Ahead {
         /// Which partition.
@@ -163,6 +167,26 @@ async fn take_turn(partition: u32, deps: &EngineDeps) -> Result<u64, EngineError
     }
 }
 
+/// Appends records that stand where a loss of power took commands: their effect is in the tables, and what comes next must
+/// not be given their offsets.
+async fn stand_in(partition: u32, deps: &EngineDeps, lost: std::ops::Range<u64>) -> Result<(), LogError> {
+    tracing::warn!(
+        partition,
+        from = lost.start,
+        to = lost.end,
+        "a loss of power took the end of the log, as durability \"interval\" allows; the tables kept its effect"
+    );
+    let stand_in = deps.commands.record(WorkspaceId::from_bytes([0; 16]), Actor::System, Command::Lost);
+    let record = encode_command(&stand_in)?;
+    let mut missing = usize::try_from(lost.end - lost.start).unwrap_or(usize::MAX);
+    while missing > 0 {
+        let count = missing.min(STAND_INS_AT_ONCE);
+        deps.log.append(Topic::Commands, partition, vec![record.clone(); count]).await?;
+        missing -= count;
+    }
+    deps.log.sync(Topic::Commands, partition).await.map(drop)
+}
+
 /// Makes the tables durable now and then, and lets the log's retention remove what they reflect.
 async fn release(partition: u32, deps: &EngineDeps, status: watch::Receiver<EngineStatus>) {
     let mut released = 0;
@@ -236,7 +260,12 @@ impl<'a> Engine<'a> {
             return Err(EngineError::Gap { partition, earliest: bounds.earliest, position });
         }
         if position > bounds.next {
-            return Err(EngineError::Ahead { partition, next: bounds.next, position });
+            if !matches!(deps.log.health().durability, Durability::Interval(_)) {
+                return Err(EngineError::Ahead { partition, next: bounds.next, position });
+            }
+            stand_in(partition, &deps, bounds.next..position)
+                .await
+                .map_err(|source| EngineError::Log { partition, source })?;
         }
         let loader = Loader::new(Arc::clone(&deps.tables), partition);
         let mut engine = Self {

@@ -4,4 +4,5 @@ mod assignment;
 mod conversations;
 mod delivery;
 mod hub;
+mod lost_end;
 mod properties;
