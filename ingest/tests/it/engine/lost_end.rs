@@ -15,7 +15,8 @@ use super::hub::{CUSTOMER, Hub, PARTITIONS, received, sms};
 
 /// A log in `dir` that kept only the first `kept` commands of the hub's.
 async fn shortened(hub: &Hub, dir: &tempfile::TempDir, durability: Durability, kept: usize) -> Arc<EmbeddedLog> {
-    let options = EmbeddedLogOptions { durability, min_free_bytes: 0, ..EmbeddedLogOptions::new(dir.path(), PARTITIONS) };
+    let options =
+        EmbeddedLogOptions { durability, min_free_bytes: 0, ..EmbeddedLogOptions::new(dir.path(), PARTITIONS) };
     let log = Arc::new(EmbeddedLog::open(options).unwrap());
     let values = hub.values(Topic::Commands).await.into_iter().take(kept);
     let records = values.map(|value| NewRecord { key: hub.workspace, at: hub.now(), value: value.into() }).collect();
@@ -72,8 +73,5 @@ async fn a_log_that_promises_fsync_and_lost_its_end_stops_the_engine() {
     let log = shortened(&hub, &dir, Durability::Fsync, 1).await;
     let (status, _seen) = watch::channel(EngineStatus::default());
     let ran = run(hub.partition, deps(&hub, &log), status, CancellationToken::new()).await;
-    assert!(
-        matches!(ran, Err(EngineError::Ahead { next: 1, position: found, .. }) if found == position),
-        "{ran:?}"
-    );
+    assert!(matches!(ran, Err(EngineError::Ahead { next: 1, position: found, .. }) if found == position), "{ran:?}");
 }
