@@ -6,7 +6,7 @@ PROFILE ?= release
 LISTEN ?= 127.0.0.1:8080
 DATA ?= data
 
-.PHONY: help run serve build test lint tidy check bench clean tools
+.PHONY: help run serve build test test-cluster lint lint-deploy check clean tools
 
 help: ## Shows this list.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20
@@ -26,12 +26,18 @@ serve: build ## Runs the hub alone.
 test: tools ## Runs every test.
 	$(CARGO) test --locked --workspace
 
+test-cluster: tools ## Runs the contract suites and the end-to-end tests on a real Kafka and a real CQL server.
+	@CARGO="$(CARGO)" deploy/test-cluster.sh
+
 lint: tools ## Checks format, lints and house rules.
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO) run --locked -q -p xtask -- tidy
 
-check: lint test ## Everything that CI checks.
+lint-deploy: ## Checks the image, the compose file, the alerts and the dashboard, with what tools there are.
+	@deploy/lint.sh
+
+check: lint lint-deploy test ## Everything that CI checks.
 
 clean: ## Removes build output and the demo's data.
 	$(CARGO) clean

@@ -19,6 +19,7 @@ mkdir -p "$data"
 "$bin/saler" serve &
 hub=$!
 player=""
+# shellcheck disable=SC2329 # called by the trap
 stop() {
     trap - INT TERM
     [ -z "$player" ] || kill "$player" 2>/dev/null || true

@@ -4,6 +4,7 @@
 #   deploy/test-servers.sh start [--brokers N] [--only kafka|cassandra] [DIR]   starts, waits until they answer, prints exports
 #   deploy/test-servers.sh stop [DIR]              stops all of DIR by process id, and removes DIR
 #   deploy/test-servers.sh status [DIR]            names each server, its process and whether it answers
+#   deploy/test-servers.sh tools                   says what this machine lacks to start them; exits with 1 if something
 #   deploy/test-servers.sh env [DIR]               prints the exports again
 #   deploy/test-servers.sh start-one NAME [DIR]    starts a stopped or killed server over the data that it left
 #   deploy/test-servers.sh stop-one NAME [DIR]     SIGTERM, then SIGKILL
@@ -535,13 +536,20 @@ start() {
         for ((number = 1; number <= brokers; number++)); do names+=" kafka-$number"; done
     fi
     [ "$only" = kafka ] || names+=" cassandra"
+    # What this call started does not outlive its failure; folders and logs stay, to be read.
+    started=""
+    trap 'for name in $started; do stop_server "$name"; done' EXIT
     for name in $names; do
         case "$running " in
         *" $name "*) ;;
-        *) start_server "$name" fresh ;;
+        *)
+            start_server "$name" fresh
+            started+=" $name"
+            ;;
         esac
     done
     for name in $names; do wait_for "$name"; done
+    trap - EXIT
     names=${names# }
     say "${names// /, } answer after $((SECONDS - begun)) s; logs and data are in $dir"
     print_env
@@ -618,6 +626,11 @@ command=${1:-}
 [ $# -eq 0 ] || shift
 case "$command" in
 start | stop | status) "$command" "$@" ;;
+tools)
+    need_tools
+    find_java >/dev/null
+    need_maven
+    ;;
 env)
     existing_dir "${1:-}"
     print_env
