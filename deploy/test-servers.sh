@@ -341,8 +341,11 @@ native_transport_port: $cql_port
 commitlog_sync: batch
 # The newer of its two Paxos protocols: fewer rounds, so fewer fsyncs for a compare-and-set.
 paxos_variant: v2
-commitlog_segment_size: 8MiB
+# A write may have half of a segment; and what is on its way may be that large beside others, however small the heap.
+commitlog_segment_size: 32MiB
 commitlog_total_space: 256MiB
+native_transport_max_request_data_in_flight_per_ip: 64MiB
+native_transport_max_request_data_in_flight: 128MiB
 disk_failure_policy: die
 commit_failure_policy: die
 auto_snapshot: false
