@@ -1,26 +1,61 @@
 #!/bin/sh
 # Says what is missing to build, and the one command that installs it. Changes nothing.
 set -eu
+cd "$(dirname "$0")/.."
+
+# The oldest Rust that builds the hub, as Cargo.toml says, such as 1.95.
+needed=$(sed -n 's/^rust-version = "\([0-9.]*\)".*/\1/p' Cargo.toml | head -n 1)
+rustup="curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh"
+
+# Whether version $1, such as 1.94.1, is at least $2, such as 1.95.
+at_least() {
+    have_major=${1%%.*} have_minor=${1#*.} want_major=${2%%.*} want_minor=${2#*.}
+    have_minor=${have_minor%%[!0-9]*} want_minor=${want_minor%%[!0-9]*}
+    [ "$have_major" -gt "$want_major" ] || { [ "$have_major" -eq "$want_major" ] && [ "$have_minor" -ge "$want_minor" ]; }
+}
+
 missing=""
-command -v cc >/dev/null 2>&1 || missing="$missing cc"
-command -v cargo >/dev/null 2>&1 || missing="$missing cargo"
-[ -z "$missing" ] && exit 0
-case "$missing" in
-*cc*)
+commands=""
+lacks() {
+    missing="${missing:+$missing, and }$1"
+    commands="${commands:+$commands && }$2"
+}
+
+if ! command -v cc >/dev/null 2>&1; then
     if command -v apt-get >/dev/null 2>&1; then
-        echo "A C compiler is missing. Install it with:  sudo apt-get install -y build-essential" >&2
+        lacks "a C compiler is missing" "sudo apt-get install -y build-essential"
     elif command -v dnf >/dev/null 2>&1; then
-        echo "A C compiler is missing. Install it with:  sudo dnf install -y gcc make" >&2
+        lacks "a C compiler is missing" "sudo dnf install -y gcc make"
+    elif command -v pacman >/dev/null 2>&1; then
+        lacks "a C compiler is missing" "sudo pacman -S --needed base-devel"
+    elif command -v apk >/dev/null 2>&1; then
+        lacks "a C compiler is missing" "sudo apk add build-base"
     elif command -v xcode-select >/dev/null 2>&1; then
-        echo "A C compiler is missing. Install it with:  xcode-select --install" >&2
+        lacks "a C compiler is missing" "xcode-select --install"
     else
         echo "A C compiler is missing: install gcc or clang with your system's package manager." >&2
+        exit 1
     fi
-    ;;
-esac
-case "$missing" in
-*cargo*)
-    echo "Rust is missing. Install it with:  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh" >&2
-    ;;
-esac
+fi
+
+if ! command -v "${CARGO:-cargo}" >/dev/null 2>&1; then
+    lacks "Rust is missing" "$rustup"
+else
+    # A toolchain that rustup was told to use and does not have says so itself.
+    version=$(rustc --version 2>/dev/null | sed -n 's/^rustc \([0-9][0-9.]*\).*/\1/p')
+    if [ -z "$version" ]; then
+        rustc --version >&2 || true
+        lacks "rustc does not say its version" "rustup update stable"
+    elif ! at_least "$version" "$needed"; then
+        if command -v rustup >/dev/null 2>&1; then
+            lacks "Rust is $version and $needed is needed" "rustup update stable && rustup default stable"
+        else
+            lacks "Rust is $version and $needed is needed" "$rustup"
+        fi
+    fi
+fi
+
+[ -n "$missing" ] || exit 0
+first=$(printf '%.1s' "$missing" | tr '[:lower:]' '[:upper:]')
+echo "$first${missing#?}. Install what is needed with:  $commands" >&2
 exit 1

@@ -29,6 +29,28 @@ stop() {
 }
 trap stop INT TERM
 
+# Whether the hub takes requests, and has applied what it had acknowledged before.
+ready() {
+    if command -v curl >/dev/null 2>&1; then
+        curl -fs -o /dev/null --noproxy '*' --max-time 4 "http://$listen/readyz"
+    else
+        bash deploy/healthcheck.sh /readyz >/dev/null 2>&1
+    fi
+}
+
+looks=0
+until ready; do
+    if ! kill -0 "$hub" 2>/dev/null; then
+        # It has said why.
+        status=0
+        wait "$hub" || status=$?
+        exit "$status"
+    fi
+    looks=$((looks + 1))
+    [ "$looks" -ne 50 ] || echo "The hub is not ready yet: http://$listen/readyz says why." >&2
+    sleep 0.2
+done
+
 cat <<TEXT
 
   Saler runs on            http://$listen
