@@ -39,6 +39,7 @@ stop_grace_s=20
 probe_timeout_s=5
 lock_wait_s=600
 
+usage() { sed -n '2,/^set -e/{/^set -e/d;s/^# \{0,1\}//;p;}' "$self"; }
 say() { echo "test-servers: $*" >&2; }
 fail() {
     say "$*"
@@ -641,8 +642,9 @@ env)
 start-one | stop-one | kill-one | pause-one | resume-one | wait-one) one "$command" "$@" ;;
 probe-kafka) probe_kafka "$@" ;;
 probe-cql) probe_cql "$@" ;;
+help | -h | --help) usage ;;
 *)
-    sed -n '2,/^set -e/{/^set -e/d;s/^# \{0,1\}//;p;}' "$self" >&2
+    usage >&2
     exit 2
     ;;
 esac
