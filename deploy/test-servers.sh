@@ -113,7 +113,10 @@ open_dir() {
     mkdir -p "$dir"
     [ -O "$dir" ] || fail "$dir belongs to somebody else: name another folder"
     if [ ! -e "$dir/$marker" ]; then
-        [ -z "$(ls -A "$dir")" ] || fail "$dir holds other things: name an empty or a new folder"
+        if [ -n "$(ls -A "$dir")" ]; then
+            rm -f "$dir.lock"
+            fail "$dir holds other things: name an empty or a new folder"
+        fi
         touch "$dir/$marker"
     fi
 }
@@ -243,13 +246,13 @@ launch() {
     echo $! >"$dir/$name.pid"
 }
 
+# Puts into `options` what every server's Java is told.
 jvm_options() {
     local name=$1 heap=$2
-    echo "-Dsaler.test.server=$dir/$name"
-    echo "-Xms$heap" "-Xmx$heap" -Xss512k -XX:+UseSerialGC -XX:-UsePerfData -XX:+ExitOnOutOfMemoryError
-    echo -Djava.awt.headless=true -Djava.net.preferIPv4Stack=true "-Djava.io.tmpdir=$dir/$name/tmp"
+    options=("-Dsaler.test.server=$dir/$name" "-Xms$heap" "-Xmx$heap" -Xss512k -XX:+UseSerialGC -XX:-UsePerfData
+        -XX:+ExitOnOutOfMemoryError -Djava.awt.headless=true -Djava.net.preferIPv4Stack=true "-Djava.io.tmpdir=$dir/$name/tmp")
     # The first compiler alone starts in half the processor time, and reaches some half of the speed.
-    [ "$jvm" = full ] || echo -XX:TieredStopAtLevel=1
+    [ "$jvm" = full ] || options+=(-XX:TieredStopAtLevel=1)
 }
 
 # --- Kafka --------------------------------------------------------------------------------------------------------------
@@ -316,8 +319,8 @@ start_kafka() {
             </dev/null >>"$dir/$name/server.log" 2>&1 9>&- ||
             fail "the folder of $name cannot be formatted: $(tail -n 5 "$dir/$name/server.log")"
     fi
-    # shellcheck disable=SC2046 # options without spaces
-    launch "$name" "$java" $(jvm_options "$name" "$kafka_heap") \
+    jvm_options "$name" "$kafka_heap"
+    launch "$name" "$java" "${options[@]}" \
         "-Dlog4j2.configurationFile=$here/test-servers/log4j2.xml" \
         -cp "$classpath" kafka.Kafka "$dir/$name/server.properties"
 }
@@ -372,20 +375,20 @@ seed_provider:
 TEXT
 }
 
-# What Java 17 must open to Cassandra 5.0, as its own conf/jvm17-server.options says.
+# Adds to `options` what Java 17 must open to Cassandra 5.0, as its own conf/jvm17-server.options says.
 cassandra_modules() {
     local part
     for part in java.base/jdk.internal.misc java.base/java.lang.ref java.management.rmi/com.sun.jmx.remote.internal.rmi \
         java.rmi/sun.rmi.registry java.rmi/sun.rmi.server java.sql/java.sql jdk.unsupported/sun.misc \
         jdk.compiler/com.sun.tools.javac.file jdk.attach/sun.tools.attach; do
-        echo "--add-exports=$part=ALL-UNNAMED"
+        options+=("--add-exports=$part=ALL-UNNAMED")
     done
     for part in java.base/java.lang java.base/java.lang.module java.base/java.lang.reflect java.base/java.io \
         java.base/java.util java.base/java.util.concurrent java.base/java.util.concurrent.atomic java.base/java.nio \
         java.base/sun.nio.ch java.base/jdk.internal.loader java.base/jdk.internal.ref java.base/jdk.internal.reflect \
         java.base/jdk.internal.math java.base/jdk.internal.module java.base/jdk.internal.util.jar \
         jdk.management/com.sun.management.internal jdk.compiler/com.sun.tools.javac; do
-        echo "--add-opens=$part=ALL-UNNAMED"
+        options+=("--add-opens=$part=ALL-UNNAMED")
     done
 }
 
@@ -398,9 +401,9 @@ start_cassandra() {
         mkdir -p "$dir/cassandra/tmp"
         write_cassandra_settings >"$dir/cassandra/cassandra.yaml"
     fi
-    # shellcheck disable=SC2046 # options without spaces
-    launch cassandra "$java" $(jvm_options cassandra "$cql_heap") "-javaagent:$(echo "$folder"/jamm-*.jar)" \
-        $(cassandra_modules) -Dio.netty.tryReflectionSetAccessible=true -Djdk.attach.allowAttachSelf=true \
+    jvm_options cassandra "$cql_heap"
+    cassandra_modules
+    launch cassandra "$java" "${options[@]}" "-javaagent:$(echo "$folder"/jamm-*.jar)" -Dio.netty.tryReflectionSetAccessible=true -Djdk.attach.allowAttachSelf=true \
         "-Dcassandra.config=file://$dir/cassandra/cassandra.yaml" "-Dcassandra.storagedir=$dir/cassandra" \
         "-Dcassandra.logdir=$dir/cassandra" "-Dlogback.configurationFile=$here/test-servers/logback.xml" \
         -Dcassandra-foreground=yes -Dcassandra.libjemalloc=- -Dcassandra.skip_wait_for_gossip_to_settle=0 \
