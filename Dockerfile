@@ -4,10 +4,10 @@
 
 # The toolchain that Cargo.toml asks for, on the Debian that the image below runs, so that both have the same glibc and OpenSSL.
 FROM rust:1.95.0-slim-trixie AS build
-# librdkafka and the TLS library are compiled from the sources in their crates; OpenSSL and zlib are Debian's.
+# librdkafka, zlib and the other TLS library are compiled from the sources in their crates; OpenSSL is Debian's.
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends g++ make perl pkg-config libssl-dev zlib1g-dev \
+    && apt-get install -y --no-install-recommends g++ make pkg-config libssl-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .

@@ -21,21 +21,39 @@ lacks() {
     commands="${commands:+$commands && }$2"
 }
 
-if ! command -v cc >/dev/null 2>&1; then
+# OpenSSL's headers, as the build looks for them: librdkafka speaks TLS with it.
+has_openssl() {
+    [ -z "${OPENSSL_DIR:-}${OPENSSL_LIB_DIR:-}" ] || return 0
+    if command -v pkg-config >/dev/null 2>&1 && pkg-config --exists openssl; then return 0; fi
+    command -v brew >/dev/null 2>&1 && [ -d "$(brew --prefix openssl@3 2>/dev/null)" ]
+}
+
+# lacks_packages WHAT APT DNF PACMAN APK ELSE: what is missing, and the packages that bring it.
+lacks_packages() {
     if command -v apt-get >/dev/null 2>&1; then
-        lacks "a C compiler is missing" "sudo apt-get install -y build-essential"
+        lacks "$1 is missing" "sudo apt-get install -y $2"
     elif command -v dnf >/dev/null 2>&1; then
-        lacks "a C compiler is missing" "sudo dnf install -y gcc make"
+        lacks "$1 is missing" "sudo dnf install -y $3"
     elif command -v pacman >/dev/null 2>&1; then
-        lacks "a C compiler is missing" "sudo pacman -S --needed base-devel"
+        lacks "$1 is missing" "sudo pacman -S --needed $4"
     elif command -v apk >/dev/null 2>&1; then
-        lacks "a C compiler is missing" "sudo apk add build-base"
-    elif command -v xcode-select >/dev/null 2>&1; then
+        lacks "$1 is missing" "sudo apk add $5"
+    else
+        lacks "$1 is missing" "$6"
+    fi
+}
+
+if ! command -v cc >/dev/null 2>&1 || ! command -v c++ >/dev/null 2>&1; then
+    if command -v xcode-select >/dev/null 2>&1; then
         lacks "a C compiler is missing" "xcode-select --install"
     else
-        echo "A C compiler is missing: install gcc or clang with your system's package manager." >&2
-        exit 1
+        lacks_packages "a C and C++ compiler" build-essential "gcc gcc-c++ make" base-devel "build-base bash" \
+            "your system's package manager (gcc or clang, for C and C++)"
     fi
+fi
+if ! has_openssl; then
+    lacks_packages "OpenSSL for development" "libssl-dev pkg-config" "openssl-devel pkgconf-pkg-config" "openssl pkgconf" \
+        "openssl-dev pkgconf" "brew install openssl@3 pkg-config"
 fi
 
 if ! command -v "${CARGO:-cargo}" >/dev/null 2>&1; then
