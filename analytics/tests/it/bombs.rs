@@ -109,6 +109,7 @@ async fn one_too_many_is_told_so_and_the_process_is_confined_and_dies_with_its_q
     {
         assert!(limits.contains(limit), "{limits}");
     }
+    assert_eq!(niceness_of(process), "19", "messages go first");
 
     let refused = hub.try_sql(a, "SELECT 1").await.unwrap_err();
     assert_eq!(refused, SqlError::TooBusy { running: 1, queued: 0 });
@@ -148,6 +149,12 @@ fn process_in(place: &std::path::Path) -> Option<u32> {
         let process = entry.file_name().to_str()?.parse().ok()?;
         (std::fs::read_link(entry.path().join("cwd")).ok()? == place).then_some(process)
     })
+}
+
+/// The nineteenth field of the process's state; the second is its name, in parentheses.
+fn niceness_of(process: u32) -> String {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    stat.rsplit(") ").next().unwrap().split(' ').nth(16).unwrap().to_owned()
 }
 
 fn is_confined(process: u32) -> bool {

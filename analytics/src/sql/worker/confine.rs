@@ -1,6 +1,7 @@
 //! What a query's process takes away from itself before it looks at the query.
 //!
 //! - Resource limits: address space, processor time, open files; no core dump, and no file can grow (so nothing is spilled).
+//! - Priority: the lowest.
 //! - It dies with the hub, and can gain no rights by exec.
 //! - Landlock (Linux 5.13 and later): files can be read in the workspace's folder only, and written nowhere. Where the kernel
 //!   does not have it, the process goes on without: DataFusion still has an object store that knows only that folder.
@@ -20,6 +21,9 @@ use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 
 use crate::sql::protocol::Limits;
 
+/// The lowest priority: a query that never ends takes only what messages leave.
+const NICENESS: i32 = 19;
+
 /// How many files a query's process may have open.
 const OPEN_FILES: u64 = 512;
 
@@ -28,6 +32,7 @@ const OPEN_FILES: u64 = 512;
 /// # Errors
 /// If a limit cannot be set. Landlock alone may be missing.
 pub(super) fn confine(limits: Limits) -> io::Result<()> {
+    rustix::process::setpriority_process(None, NICENESS)?;
     limit(Resource::As, limits.address_space_bytes)?;
     limit(Resource::Cpu, limits.cpu_seconds)?;
     limit(Resource::Nofile, OPEN_FILES)?;
