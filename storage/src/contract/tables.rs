@@ -32,6 +32,17 @@ pub trait Factory: Send + std::marker::Sync {
 
     /// Whether rows outlive the engine.
     fn is_persistent(&self) -> bool;
+
+    /// Why the engine cannot be tested here, if it cannot.
+    fn skipped(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether a reader that runs beside a batch sees all of it or nothing. One that begins after the batch was written sees
+    /// all of it in every engine.
+    fn isolates_batches(&self) -> bool {
+        true
+    }
 }
 
 /// What a property ends with: an error of the engine fails its test.
@@ -77,6 +88,10 @@ macro_rules! tables_contract {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $property() {
                 let factory = $factory;
+                if let Some(reason) = $crate::contract::tables::Factory::skipped(&factory) {
+                    println!("skipped: {reason}");
+                    return;
+                }
                 if let Err(error) = $crate::contract::tables::$property(&factory).await {
                     panic!("{error}");
                 }

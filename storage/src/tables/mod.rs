@@ -13,6 +13,7 @@
 //!   Rows of derived batches are written by such batches alone, all of them from the same partition of the log.
 
 pub mod codec;
+pub mod cql;
 pub mod dump;
 pub mod embedded;
 pub mod memory;

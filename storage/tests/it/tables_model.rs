@@ -12,12 +12,12 @@ use storage::tables::{Batch, Key, Row, Scan, Sync, Tables};
 
 use crate::tables_contract::small;
 
-const TABLES: [&Table; 4] = [LABELS, CONVERSATION_VIEWS, SESSIONS, EXTERNAL_MESSAGES];
+pub(crate) const TABLES: [&Table; 4] = [LABELS, CONVERSATION_VIEWS, SESSIONS, EXTERNAL_MESSAGES];
 
 type Columns = Vec<(&'static str, Value)>;
 
 #[derive(Clone, Debug)]
-enum Step {
+pub(crate) enum Step {
     Write(Vec<(usize, Key, Option<Columns>)>, bool),
     Insert(usize, Key, Columns),
     Update(usize, Key, Columns, Option<Value>),
@@ -77,7 +77,7 @@ fn scan(table: usize) -> impl Strategy<Value = Scan> {
     })
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub(crate) fn step() -> impl Strategy<Value = Step> {
     let table = 0..TABLES.len();
     let change =
         table.clone().prop_flat_map(|table| (Just(table), key(table), prop::option::weighted(0.7, columns(table))));
@@ -99,7 +99,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// What a step answers, as text.
-async fn take(step: Step, tables: &dyn Tables) -> String {
+pub(crate) async fn take(step: Step, tables: &dyn Tables) -> String {
     let row = |key, columns| Row { key, columns };
     match step {
         Step::Write(changes, now) => {

@@ -1,0 +1,221 @@
+//! The CQL of the tables, from their declarations.
+//!
+//! Beside the declared tables a keyspace holds four of the engine's own:
+//!
+//! | table | holds |
+//! | --- | --- |
+//! | `schema_version` | what the declarations were when tables were last made or changed, and how often that was |
+//! | `schema_lock` | who makes or changes tables now; the row expires by itself |
+//! | `turn_journal` | one row a partition of the log: its turn, and the last batch that was derived from it (see `journal`) |
+//! | `turn_journal_chunks` | the parts of such a batch if it is large |
+//!
+//! Names are quoted everywhere, since some (`all`, `view`, `key`) are words of CQL.
+//!
+//! # How tables are kept on disk
+//!
+//! - Rows that are written again and again (conversations, positions, sessions) are compacted in levels: a read then finds
+//!   a row in one file or two, not in as many as it has versions.
+//! - Rows that are written once or twice and stay (messages, what a provider's id stands for) are compacted by size, which
+//!   writes each row less often.
+//! - Lists that are worked off (timers, the outbox, what waits to be sent, the lists of conversations, whose rows move with
+//!   each message) leave a tombstone for each row that leaves, and a scan passes over all of them. Their tombstones go after
+//!   [`LIST_GRACE_S`], not after ten days, and files are looked through for them once an hour. So a node that was away for
+//!   longer than that must be repaired before it is asked again, as `docs` of both servers ask for ten days: it would
+//!   bring back rows that others have deleted.
+
+use std::fmt::Write;
+
+use schemas::tables::{self as t, Column, Order, Table};
+
+use super::values::cql_type;
+
+/// How long tombstones are kept in general, in seconds: ten days, which is what both servers take themselves.
+const GRACE_S: u32 = 864_000;
+
+/// How long tombstones of lists that are worked off are kept, in seconds: an hour. Longer by far than a batch may take to
+/// be applied, so that no late write meets a deletion that is forgotten already.
+pub(super) const LIST_GRACE_S: u32 = 3_600;
+
+/// Tables whose rows come and go within one partition.
+const LISTS: [&Table; 6] =
+    [t::OUTBOX, t::TIMERS, t::PENDING_SENDS, t::ASSIGNMENT_QUEUE, t::COMMAND_KEY_HOURS, t::CONVERSATION_VIEWS];
+
+/// Tables whose rows are written again and again.
+const REWRITTEN: [&Table; 8] = [
+    t::ENGINE_POSITIONS,
+    t::OUTBOX_START,
+    t::COMMAND_KEYS_SWEPT,
+    t::CONVERSATIONS,
+    t::CONTACTS,
+    t::AGENTS,
+    t::SESSIONS,
+    t::ENGINE_CHANNELS,
+];
+
+pub(super) const SCHEMA_VERSION: &str = "schema_version";
+pub(super) const SCHEMA_LOCK: &str = "schema_lock";
+pub(super) const TURN_JOURNAL: &str = "turn_journal";
+pub(super) const TURN_JOURNAL_CHUNKS: &str = "turn_journal_chunks";
+
+/// The engine's own tables: name, columns with their types, primary key, what it holds.
+const OWN: [(&str, &str, &str, &str); 4] = [
+    (
+        SCHEMA_VERSION,
+        "\"name\" text, \"version\" bigint, \"fingerprint\" text",
+        "\"name\"",
+        "What the tables were declared as when they were last made or changed.",
+    ),
+    (SCHEMA_LOCK, "\"name\" text, \"holder\" text", "\"name\"", "Who makes or changes tables now."),
+    (
+        TURN_JOURNAL,
+        "\"log_partition\" bigint, \"turn\" bigint, \"version\" bigint, \"data\" blob",
+        "\"log_partition\"",
+        "Whose turn it is to derive rows from a partition of the log, and the last batch that was derived.",
+    ),
+    (
+        TURN_JOURNAL_CHUNKS,
+        "\"log_partition\" bigint, \"turn\" bigint, \"version\" bigint, \"chunk\" bigint, \"data\" blob",
+        "(\"log_partition\", \"turn\", \"version\"), \"chunk\"",
+        "The parts of a derived batch that is too large for one row.",
+    ),
+];
+
+/// Every declared table.
+pub(super) const fn all() -> &'static [&'static Table] {
+    t::ALL
+}
+
+/// A name as CQL takes it. Names here are made of letters, digits and `_`.
+pub(super) fn quoted(name: &str) -> String {
+    format!("\"{name}\"")
+}
+
+/// `"a", "b"`.
+pub(super) fn names<'a>(columns: impl IntoIterator<Item = &'a Column>) -> String {
+    columns.into_iter().map(|column| quoted(column.name)).collect::<Vec<_>>().join(", ")
+}
+
+/// A text as CQL takes it.
+fn literal(text: &str) -> String {
+    format!("'{}'", text.trim().replace('\'', "''"))
+}
+
+/// Makes the keyspace, with `replication` copies in `datacenter`. ScyllaDB is told to do without tablets where it knows
+/// them: not all its versions that have them can do conditional writes on them.
+pub(super) fn create_keyspace(keyspace: &str, datacenter: &str, replication: usize, without_tablets: bool) -> String {
+    let tablets = if without_tablets { " AND tablets = {'enabled': false}" } else { "" };
+    format!(
+        "CREATE KEYSPACE IF NOT EXISTS {} WITH replication = {{'class': 'NetworkTopologyStrategy', {}: {replication}}} AND durable_writes = true{tablets}",
+        quoted(keyspace),
+        literal(datacenter),
+    )
+}
+
+/// Makes the engine's own tables.
+pub(super) fn create_own_tables(keyspace: &str) -> impl Iterator<Item = (&'static str, String)> {
+    let keyspace = quoted(keyspace);
+    OWN.into_iter().map(move |(name, columns, key, about)| {
+        let text = format!(
+            "CREATE TABLE IF NOT EXISTS {keyspace}.{} ({columns}, PRIMARY KEY ({key})) WITH comment = {}",
+            quoted(name),
+            literal(about)
+        );
+        (name, text)
+    })
+}
+
+/// Makes a declared table.
+pub(super) fn create_table(keyspace: &str, table: &Table) -> String {
+    let mut text = format!("CREATE TABLE IF NOT EXISTS {}.{} (", quoted(keyspace), quoted(table.name));
+    for column in table.partition_key.iter().chain(table.clustering_key).chain(table.columns) {
+        // Writing into a String does not fail.
+        let _infallible = write!(text, "{} {}, ", quoted(column.name), cql_type(column.kind));
+    }
+    let _infallible = write!(text, "PRIMARY KEY (({})", names(table.partition_key));
+    if !table.clustering_key.is_empty() {
+        let _infallible = write!(text, ", {}", names(table.clustering_key));
+    }
+    text.push_str(")) WITH ");
+    if !table.clustering_key.is_empty() {
+        let order = direction(table.order);
+        let order: Vec<_> =
+            table.clustering_key.iter().map(|column| format!("{} {order}", quoted(column.name))).collect();
+        let _infallible = write!(text, "CLUSTERING ORDER BY ({}) AND ", order.join(", "));
+    }
+    let _infallible = write!(text, "comment = {} AND {}", literal(table.about), on_disk(table));
+    text
+}
+
+/// Adds a column to a table.
+pub(super) fn add_column(keyspace: &str, table: &Table, column: &Column) -> String {
+    format!(
+        "ALTER TABLE {}.{} ADD {} {}",
+        quoted(keyspace),
+        quoted(table.name),
+        quoted(column.name),
+        cql_type(column.kind)
+    )
+}
+
+/// The word for an order.
+pub(super) const fn direction(order: Order) -> &'static str {
+    match order {
+        Order::Ascending => "ASC",
+        Order::Descending => "DESC",
+    }
+}
+
+/// How a table is kept: see the module.
+fn on_disk(table: &Table) -> String {
+    let is_one_of = |tables: &[&Table]| tables.iter().any(|other| other.name == table.name);
+    if is_one_of(&LISTS) {
+        return format!(
+            "gc_grace_seconds = {LIST_GRACE_S} AND compaction = {{'class': 'LeveledCompactionStrategy', 'tombstone_threshold': '0.1', 'tombstone_compaction_interval': '{LIST_GRACE_S}'}}"
+        );
+    }
+    let strategy = if is_one_of(&REWRITTEN) { "LeveledCompactionStrategy" } else { "SizeTieredCompactionStrategy" };
+    format!("gc_grace_seconds = {GRACE_S} AND compaction = {{'class': '{strategy}'}}")
+}
+
+/// A short text that differs if declarations do.
+pub(super) fn fingerprint(tables: &[&Table]) -> String {
+    let mut hasher = crc32fast::Hasher::new();
+    for table in tables {
+        hasher.update(create_table("", table).as_bytes());
+    }
+    format!("{:08x}", hasher.finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_declaration_becomes_a_table() {
+        assert_eq!(
+            create_table("hub", t::CONVERSATION_VIEWS),
+            "CREATE TABLE IF NOT EXISTS \"hub\".\"conversation_views\" (\"workspace_id\" blob, \"view\" text, \
+             \"last_activity_at\" bigint, \"conversation_id\" blob, PRIMARY KEY ((\"workspace_id\", \"view\"), \
+             \"last_activity_at\", \"conversation_id\")) WITH CLUSTERING ORDER BY (\"last_activity_at\" DESC, \
+             \"conversation_id\" DESC) AND comment = 'Lists of conversations: `view` is a status and who holds it, such as \
+             `open/all` or `open/none` or `open/<user>`.' AND gc_grace_seconds = 3600 AND compaction = {'class': \
+             'LeveledCompactionStrategy', 'tombstone_threshold': '0.1', 'tombstone_compaction_interval': '3600'}"
+        );
+        assert!(create_table("hub", t::EXTERNAL_MESSAGES).contains("'The message that a provider''s id stands for"));
+    }
+
+    #[test]
+    fn columns_of_every_table_fit_the_set_of_a_statement() {
+        for table in t::ALL {
+            assert!(table.columns.len() <= 64, "{}", table.name);
+            assert!(OWN.iter().all(|(name, ..)| *name != table.name), "{}", table.name);
+        }
+    }
+
+    #[test]
+    fn another_column_is_another_fingerprint() {
+        const WITH_COLUMN: Table = Table { columns: t::SESSIONS.columns, ..*t::USERS };
+        assert_eq!(fingerprint(&[t::USERS]), fingerprint(&[t::USERS]));
+        assert_ne!(fingerprint(&[t::USERS]), fingerprint(&[&WITH_COLUMN]));
+    }
+}
