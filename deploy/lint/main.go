@@ -276,8 +276,8 @@ func checkDashboard(path string, metrics map[string]bool, report *report) int {
 func checkScrape(root string, report *report) {
 	var file struct {
 		ScrapeConfigs []struct {
-			JobName       string                       `yaml:"job_name"`
-			StaticConfigs []struct{ Targets []string } `yaml:"static_configs"`
+			JobName      string                     `yaml:"job_name"`
+			DNSSDConfigs []struct{ Names []string } `yaml:"dns_sd_configs"`
 		} `yaml:"scrape_configs"`
 	}
 	path := filepath.Join(root, "deploy/prometheus/prometheus.yml")
@@ -293,11 +293,10 @@ func checkScrape(root string, report *report) {
 		if scrape.JobName != "saler" {
 			report.fault("%s: the job %s is unknown to alerts and panels", path, scrape.JobName)
 		}
-		for _, static := range scrape.StaticConfigs {
-			for _, target := range static.Targets {
-				host, _, _ := strings.Cut(target, ":")
-				if !slices.Contains(profiles["cluster"], host) {
-					report.fault("%s: there is no service %s", path, host)
+		for _, discovery := range scrape.DNSSDConfigs {
+			for _, name := range discovery.Names {
+				if !slices.Contains(profiles["cluster"], name) {
+					report.fault("%s: there is no service %s", path, name)
 				}
 			}
 		}
