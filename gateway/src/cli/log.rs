@@ -37,7 +37,9 @@ pub(super) enum LogCommand {
     Verify,
     /// Derives all conversations from the log again, into a new folder, and compares them with the hub's own: events record
     /// by record, tables row by row. Changes nothing of the hub. Exits with 1 if anything differs.
-    #[command(after_help = "Example:\n  saler log replay --into /tmp/replayed")]
+    #[command(after_help = "Example:\n  saler log replay --into /tmp/replayed\n\n\
+        The log must reach back to its beginning: once retention has removed commands (log.retention_hours,\n\
+        log.retention_gb), it cannot be replayed. The new folder is for comparing; it holds no people and no channels.")]
     Replay {
         /// The folder for the derived tables; must not exist.
         #[arg(long, value_name = "DIR")]

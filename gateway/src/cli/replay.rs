@@ -2,7 +2,9 @@
 //!
 //! The engine runs over a log that reads the hub's commands and takes no new ones; what it publishes is compared with the
 //! hub's events, record by record, and kept nowhere. Its tables go to a new folder and are compared with the hub's, row by
-//! row, if the hub's reflect the whole log.
+//! row, if the hub's reflect the whole log. The new folder holds only what follows from the log: no people, no channels'
+//! secrets, no tokens. So it is for comparing, and no hub can run on it. A log whose beginning retention has removed cannot
+//! be replayed.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -173,8 +175,9 @@ async fn replay(config: &Config, into: &Path) -> anyhow::Result<bool> {
         EmbeddedLogOptions { min_free_bytes: 0, ..EmbeddedLogOptions::new(folder.log(), config.log.partitions) };
     let original = EmbeddedLog::open(options).context("the hub's log cannot be opened: stop the hub first")?;
     let hub_tables = EmbeddedTables::open(EmbeddedTablesOptions::new(folder.tables())).context("the hub's tables")?;
-    let derived = Arc::new(EmbeddedTables::open(EmbeddedTablesOptions::new(into)).context("--into")?);
     let partitions = original.partitions();
+    reaches_back_to_the_beginning(&original).await?;
+    let derived = Arc::new(EmbeddedTables::open(EmbeddedTablesOptions::new(into)).context("--into")?);
     let log = Arc::new(ReplayLog {
         original,
         published: (0..partitions).map(|_| AtomicU64::new(0)).collect(),
@@ -212,6 +215,21 @@ async fn replay(config: &Config, into: &Path) -> anyhow::Result<bool> {
         "same": same,
     }))?;
     Ok(same)
+}
+
+/// A derivation begins with nothing, so it needs every command that there ever was.
+async fn reaches_back_to_the_beginning(log: &EmbeddedLog) -> anyhow::Result<()> {
+    for partition in 0..log.partitions() {
+        let earliest = log.bounds(Topic::Commands, partition).await?.earliest;
+        if earliest > 0 {
+            bail!(
+                "retention has removed the first {earliest} commands of partition {partition}; a replay needs the log \
+                 from its beginning: run it on a copy of the data folder from before, or set log.retention_hours and \
+                 log.retention_gb to 0 where everything is to be kept"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Runs the engine of a partition to the end of its commands; returns that end.

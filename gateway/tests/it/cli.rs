@@ -4,7 +4,10 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use gateway::app::DataFolder;
 use serde_json::{Value, json};
+use storage::log::embedded::{EmbeddedLog, EmbeddedLogOptions, MIN_SEGMENT_BYTES};
+use storage::log::{Log as _, NewRecord, Topic};
 
 pub(crate) fn saler(data: &Path, arguments: &[&str], input: &str) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_saler"))
@@ -141,4 +144,40 @@ fn every_command_shows_an_example() {
             "{command}: {text}"
         );
     }
+}
+
+/// A log of whose commands retention has removed the first.
+async fn removed_beginning(data: &Path) -> u64 {
+    let folder = DataFolder::at(data);
+    folder.prepare().unwrap();
+    let options = EmbeddedLogOptions {
+        segment_bytes: MIN_SEGMENT_BYTES,
+        retention_bytes: Some(0),
+        min_free_bytes: 0,
+        ..EmbeddedLogOptions::new(folder.log(), 1)
+    };
+    let log = EmbeddedLog::open(options).unwrap();
+    let at = "2026-11-22T09:00:00Z".parse().unwrap();
+    let workspace_id = schemas::WorkspaceId::new(at, &[1; 10]);
+    for _ in 0..20 {
+        let record = NewRecord { key: workspace_id, at, value: vec![b' '; 1_000].into() };
+        log.append(Topic::Commands, 0, vec![record]).await.unwrap();
+    }
+    log.release(Topic::Commands, 0, 20).await.unwrap();
+    log.expire().await;
+    log.bounds(Topic::Commands, 0).await.unwrap().earliest
+}
+
+#[tokio::test]
+async fn a_log_without_its_beginning_says_why_it_cannot_be_replayed() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let earliest = removed_beginning(&data).await;
+    assert!(earliest > 0);
+    let into = dir.path().join("replayed");
+    let output = saler(&data, &["log", "replay", "--into", into.to_str().unwrap()], "");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let expected = format!("retention has removed the first {earliest} commands of partition 0");
+    assert!(output.status.code() == Some(1) && said.contains(&expected), "{said}");
+    assert!(!into.exists(), "nothing was made");
 }

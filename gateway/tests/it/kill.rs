@@ -1,81 +1,19 @@
-//! `kill -9` of the real binary under load: what was acknowledged is there once, whatever was going on.
+//! `kill -9` of the real binary under load: what was acknowledged is there once, whatever was going on;
+//! and the log derives again what the hub holds.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use serde_json::Value;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, Command};
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::app::{ACCOUNT, AUTH_TOKEN, NUMBER, message, sign};
+use super::app::{message, sign};
 use super::cli::{json_of, saler};
+use super::process::{Hub, PUBLIC_URL, Shop};
 
-/// What webhooks are signed for; where the hub listens changes with every start.
-const PUBLIC_URL: &str = "https://hub.example.test";
 const KILLS: u64 = 8;
 const SENDERS: u64 = 8;
-
-struct Hub {
-    child: Child,
-    base_url: String,
-}
-
-impl Hub {
-    /// Starts the hub and waits until it says where it listens.
-    async fn start(data: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_saler"))
-            .arg("serve")
-            .env("SALER_DATA__DIR", data)
-            .env("SALER_HTTP__LISTEN", "127.0.0.1:0")
-            .env("SALER_HTTP__PUBLIC_URL", PUBLIC_URL)
-            .env("SALER_LOG__MIN_FREE_MB", "1")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let (lines, mut said) = mpsc::channel(1_000);
-        let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-        tokio::spawn(forward(BufReader::new(out), lines.clone()));
-        tokio::spawn(forward(BufReader::new(err), lines));
-        loop {
-            let line = said.recv().await.expect("the hub says where it listens before it ends");
-            if let Some((_, rest)) = line.split_once("the hub is listening address=") {
-                let address = rest.split_whitespace().next().unwrap();
-                let base_url = format!("http://{address}");
-                // What it says later is of no interest, but somebody must read it.
-                tokio::spawn(async move { while said.recv().await.is_some() {} });
-                return Self { child, base_url };
-            }
-        }
-    }
-
-    /// Waits until what was acknowledged before is applied.
-    async fn is_ready(&self) {
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let waiting = async {
-            let mut look = tokio::time::interval(Duration::from_millis(10));
-            while client.get(format!("{}/readyz", self.base_url)).send().await.unwrap().status() != 200 {
-                look.tick().await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("the hub catches up");
-    }
-}
-
-async fn forward(mut reader: impl tokio::io::AsyncBufRead + Unpin, lines: mpsc::Sender<String>) {
-    let mut line = String::new();
-    while reader.read_line(&mut line).await.is_ok_and(|bytes| bytes > 0) {
-        if lines.send(std::mem::take(&mut line)).await.is_err() {
-            return;
-        }
-    }
-}
 
 /// Posts webhooks one after another until the hub is gone; tells of each that was acknowledged.
 async fn post_until_killed(
@@ -118,46 +56,16 @@ async fn all(base_url: &str, token: &str, path: &str) -> Vec<Value> {
     }
 }
 
-/// Makes the workspace; returns the channel's id and an API token.
-fn set_up(data: &Path) -> (String, String) {
-    let run = |arguments: &[&str], input: &str| json_of(&saler(data, arguments, input));
-    let workspace = run(&["workspace", "create", "--name", "Kill"], "");
-    let id = workspace["id"].as_str().unwrap();
-    let email = ["--workspace", id, "--email", "owner@kill.test"];
-    run(&[&["user", "create", "--name", "Owner", "--role", "owner"][..], &email].concat(), "");
-    let token = run(&[&["token", "create", "--name", "kill", "--role", "owner"][..], &email].concat(), "");
-    let channel = [
-        "channel",
-        "create",
-        "--workspace",
-        id,
-        "--name",
-        "SMS",
-        "--provider",
-        "twilio",
-        "--medium",
-        "sms",
-        "--address",
-        NUMBER,
-        "--account-sid",
-        ACCOUNT,
-        "--auth-token-stdin",
-    ];
-    let channel = run(&channel, AUTH_TOKEN);
-    let text = |value: &Value| value.as_str().unwrap().to_owned();
-    (text(&channel["channel"]["id"]), text(&token["secret"]))
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_or_doubled_by_kill_9() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
-    let (channel, token) = set_up(&data);
-    let path = format!("/webhooks/twilio/{channel}");
+    let shop = Shop::open(&data, "http://127.0.0.1:9");
+    let path = shop.webhook_path();
     let next_sid = Arc::new(AtomicU64::new(1));
     let mut promised = BTreeSet::new();
     for round in 0..KILLS {
-        let mut hub = Hub::start(&data).await;
+        let mut hub = Hub::start(&data, &[]).await;
         let (acknowledged, mut heard) = mpsc::channel(10_000);
         let senders: Vec<_> = (0..SENDERS)
             .map(|customer| {
@@ -180,14 +88,15 @@ async fn nothing_acknowledged_is_lost_or_doubled_by_kill_9() {
     }
     assert!(promised.len() > 100, "{} webhooks were acknowledged", promised.len());
 
-    let hub = Hub::start(&data).await;
+    let hub = Hub::start(&data, &[]).await;
     hub.is_ready().await;
     let mut times_seen: BTreeMap<String, u32> = BTreeMap::new();
-    let conversations = all(&hub.base_url, &token, "/api/v1/conversations?status=open&assignee=all&limit=100").await;
+    let conversations =
+        all(&hub.base_url, &shop.token, "/api/v1/conversations?status=open&assignee=all&limit=100").await;
     assert_eq!(conversations.len() as u64, SENDERS, "one conversation for each customer");
     for conversation in conversations {
         let id = conversation["id"].as_str().unwrap();
-        let messages = all(&hub.base_url, &token, &format!("/api/v1/conversations/{id}/messages?limit=100")).await;
+        let messages = all(&hub.base_url, &shop.token, &format!("/api/v1/conversations/{id}/messages?limit=100")).await;
         let mut seqs: Vec<_> = messages.iter().map(|message| message["seq"].as_u64().unwrap()).collect();
         seqs.sort_unstable();
         assert_eq!(seqs, (1..=messages.len() as u64).collect::<Vec<_>>(), "without holes");
@@ -199,4 +108,12 @@ async fn nothing_acknowledged_is_lost_or_doubled_by_kill_9() {
     let lost: Vec<_> = promised.iter().filter(|sid| !times_seen.contains_key(*sid)).collect();
     let doubled: Vec<_> = times_seen.iter().filter(|(_, times)| **times > 1).collect();
     assert!(lost.is_empty() && doubled.is_empty(), "lost {lost:?}, doubled {doubled:?}");
+
+    hub.terminate();
+    let (status, said) = hub.ended().await;
+    assert!(status.success(), "{said}");
+    let into = dir.path().join("replayed");
+    let replayed = json_of(&saler(&data, &["log", "replay", "--into", into.to_str().unwrap()], ""));
+    assert!(replayed["commands"].as_u64().unwrap() >= promised.len() as u64, "{replayed}");
+    assert_eq!((&replayed["same"], &replayed["tables_compared"]), (&json!(true), &json!(true)), "{replayed}");
 }
