@@ -1,6 +1,6 @@
 //! The command line: `saler --help`.
 //!
-//! Answers go to standard output, everything else to standard error. A wrong call or a failure exits with 1.
+//! Answers go to standard output, everything else to standard error. A failure exits with 1, a wrong call with 2.
 
 mod create;
 mod letters;
@@ -52,30 +52,48 @@ enum Command {
     #[command(after_help = "Example:\n  SALER_DATA__DIR=/var/lib/saler saler migrate")]
     Migrate,
     /// Looks into the log of a stopped hub.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  saler log inspect --topic commands --partition 0 --limit 10")]
     Log(log::LogCommand),
     /// Workspaces.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  saler workspace create --name 'Rana Shoes' --time-zone Asia/Amman")]
     Workspace(create::WorkspaceCommand),
     /// People.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  saler user create --workspace 019a9f3e-7d2c-7b61-9a52-0c4e1f6a7b8d \\\n    \
+            --email rana@shop.example --name Rana --role owner"
+    )]
     User(create::UserCommand),
     /// Channels.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  saler channel create --workspace 019a9f3e-7d2c-7b61-9a52-0c4e1f6a7b8d \\\n    \
+            --name Shop --provider web_chat --origin https://shop.example"
+    )]
     Channel(create::ChannelCommand),
     /// API tokens.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  saler token create --workspace 019a9f3e-7d2c-7b61-9a52-0c4e1f6a7b8d \\\n    \
+            --email rana@shop.example --name nightly-export --role analyst"
+    )]
     Token(create::TokenCommand),
     /// Authentic webhooks that could not be read, of a stopped hub.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  saler dead-letter list --workspace 019a9f3e-7d2c-7b61-9a52-0c4e1f6a7b8d"
+    )]
     DeadLetter(letters::DeadLetterCommand),
     /// Finds out why a webhook is refused, or what is read from it.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  saler webhook verify --provider twilio --request request.json")]
     Webhook(webhook::WebhookCommand),
     /// Runs one SQL query for the hub. Not for people.
     #[command(hide = true)]
     SqlWorker,
 }
+
+/// How the process ends if it was called wrongly, or given what cannot be read.
+const WRONG_CALL: u8 = 2;
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
@@ -89,7 +107,7 @@ pub fn main() -> ExitCode {
             // Help and version come this way too, and are no failure.
             let failed = error.use_stderr();
             drop(error.print());
-            return ExitCode::from(u8::from(failed));
+            return ExitCode::from(if failed { WRONG_CALL } else { 0 });
         }
     };
     match run(cli) {

@@ -113,15 +113,34 @@ fn tells_why_a_webhook_is_refused_and_what_is_read_from_one() {
         "MessageSid=SM1&SmsStatus=received&AccountSid=AC1&From=%2B15005550001&To=%2B15005550006&Body=hi&NumMedia=0";
     assert_eq!(json_of(&saler(dir.path(), &parse, body)).as_array().unwrap().len(), 1);
     assert_eq!(saler(dir.path(), &parse, "x=1").status.code(), Some(1));
+    // What cannot be judged is no verdict.
+    for nonsense in ["", "[]", r#"{"secrets": "x"}"#] {
+        let verify = ["webhook", "verify", "--provider", "twilio", "--request", "-"];
+        let output = saler(dir.path(), &verify, nonsense);
+        assert!(output.status.code() == Some(2) && output.stdout.is_empty(), "{nonsense}: {output:?}");
+    }
+    let unknown = saler(dir.path(), &["webhook", "verify", "--provider", "pigeon", "--request", "-"], "{}");
+    let said = String::from_utf8_lossy(&unknown.stderr).into_owned();
+    assert!(unknown.status.code() == Some(2) && said.contains("twilio"), "{said}");
+    let missing = saler(dir.path(), &["webhook", "verify", "--provider", "twilio", "--request", "/nowhere"], "");
+    assert_eq!(missing.status.code(), Some(2));
 }
 
 #[test]
 fn every_command_shows_an_example() {
     let dir = tempfile::tempdir().unwrap();
     for command in [
+        "",
         "serve",
         "check-config",
         "migrate",
+        "log",
+        "workspace",
+        "user",
+        "channel",
+        "token",
+        "webhook",
+        "dead-letter",
         "log inspect",
         "log verify",
         "log replay",
@@ -135,7 +154,7 @@ fn every_command_shows_an_example() {
         "dead-letter show",
         "dead-letter replay",
     ] {
-        let mut arguments: Vec<_> = command.split(' ').collect();
+        let mut arguments: Vec<_> = command.split_whitespace().collect();
         arguments.push("--help");
         let output = saler(dir.path(), &arguments, "");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -144,6 +163,15 @@ fn every_command_shows_an_example() {
             "{command}: {text}"
         );
     }
+    let help = saler(dir.path(), &["webhook", "verify", "--help"], "");
+    let text = String::from_utf8_lossy(&help.stdout).into_owned();
+    // The example can be used as it stands.
+    let example = text.split_once("\n  {\n").unwrap().1.rsplit_once("\n  }\n").unwrap().0;
+    let example = format!("{{{example}}}");
+    let request: Value = serde_json::from_str(&example).unwrap();
+    assert!(request["secrets"].is_array() && text.contains("[possible values: twilio"), "{text}");
+    let judged = saler(dir.path(), &["webhook", "verify", "--provider", "twilio", "--request", "-"], &example);
+    assert_eq!(judged.status.code(), Some(1), "{judged:?}");
 }
 
 /// A log of whose commands retention has removed the first.
