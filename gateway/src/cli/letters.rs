@@ -11,6 +11,7 @@ use serde_json::json;
 use super::{block_on, clock, open, print_json};
 use crate::config::Config;
 use crate::directory::Directory;
+use crate::directory::propagate::reconcile;
 use crate::http::dead_letters::replay;
 
 #[derive(Debug, Subcommand)]
@@ -64,6 +65,8 @@ pub(super) fn run(config: &Config, command: DeadLetterCommand) -> anyhow::Result
             DeadLetterCommand::Show { workspace, id } => print_json(&directory.dead_letter(workspace, id).await?),
             DeadLetterCommand::Replay { workspace, ids } => {
                 let commands = Commands::new(engines.log, clock());
+                // The engine must know the letter's channel before what the letter holds reaches it.
+                reconcile(&directory, &commands).await?;
                 let mut done = Vec::new();
                 for id in ids {
                     let entries = replay(&directory, &commands, workspace, id)

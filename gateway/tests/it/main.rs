@@ -11,6 +11,7 @@ mod app;
 mod auth;
 mod cli;
 mod conversations;
+mod dead_letters;
 mod fake_twilio;
 mod kill;
 mod openapi;
