@@ -116,16 +116,31 @@ fn is_color(text: &str) -> bool {
     text.strip_prefix('#').is_some_and(|digits| digits.len() == 6 && digits.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
-/// The form of an IANA name, such as `Asia/Amman`; whether the zone exists is known to whoever computes days.
+/// The name of a zone that the IANA's time zone database knows, letter for letter.
 fn checked_time_zone(name: &str) -> Result<String, DirectoryError> {
-    let sound = !name.is_empty()
-        && name.len() <= 64
-        && name.split('/').all(|part| {
-            !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'+'))
-        });
-    if sound {
-        Ok(name.to_owned())
-    } else {
-        Err(DirectoryError::invalid("time_zone", "write an IANA name, such as Asia/Amman or UTC"))
+    match name.parse::<chrono_tz::Tz>() {
+        Ok(zone) => Ok(zone.name().to_owned()),
+        Err(_unknown) => {
+            let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
+            let reason = format!(
+                "there is no time zone {shown:?}: write a name of the IANA's database, such as Asia/Amman or UTC"
+            );
+            Err(DirectoryError::invalid("time_zone", reason))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::checked_time_zone;
+
+    #[test]
+    fn only_zones_that_exist_are_taken() {
+        for known in ["UTC", "Asia/Amman", "America/Argentina/Buenos_Aires", "Etc/GMT+3"] {
+            assert_eq!(checked_time_zone(known).unwrap(), known);
+        }
+        for unknown in ["", "Mars", "asia/amman", "Asia/Amman ", "Asia", "+03:00", "Asia/Amman\n"] {
+            assert!(checked_time_zone(unknown).unwrap_err().to_string().contains("time_zone"), "{unknown:?}");
+        }
     }
 }

@@ -209,3 +209,11 @@ async fn a_log_without_its_beginning_says_why_it_cannot_be_replayed() {
     assert!(output.status.code() == Some(1) && said.contains(&expected), "{said}");
     assert!(!into.exists(), "nothing was made");
 }
+
+#[test]
+fn a_workspace_is_in_a_time_zone_that_exists() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = saler(&dir.path().join("data"), &["workspace", "create", "--name", "x", "--time-zone", "Mars"], "");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && said.contains("\"Mars\"") && said.contains("Asia/Amman"), "{said}");
+}
