@@ -60,12 +60,25 @@ impl Directory {
         }
     }
 
-    /// The channels of a workspace, first made first.
+    /// Every channel of a workspace, first made first.
     ///
     /// # Errors
     /// Any of the tables.
     pub async fn channels(&self, workspace_id: WorkspaceId) -> Result<Vec<ChannelRecord>, TablesError> {
         self.entities(CHANNELS, vec![workspace_id.into()]).await
+    }
+
+    /// Up to `limit` channels of a workspace that follow `after`, first made first.
+    ///
+    /// # Errors
+    /// Any of the tables.
+    pub async fn channels_after(
+        &self,
+        workspace_id: WorkspaceId,
+        after: Option<ChannelId>,
+        limit: usize,
+    ) -> Result<Vec<ChannelRecord>, TablesError> {
+        self.entities_after(CHANNELS, workspace_id, after, limit).await
     }
 
     /// Changes a channel; its version grows by one.

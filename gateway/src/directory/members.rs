@@ -13,7 +13,7 @@ use super::{Directory, DirectoryError, checked_text, clustering_ids, in_workspac
 pub const DEFAULT_CAPACITY: u32 = 20;
 /// The largest capacity that can be set.
 const CAPACITY_MAX: u32 = 10_000;
-/// The most workspaces of one person.
+/// The most workspaces of one person: they are all told when the person signs in.
 const WORKSPACES_OF_USER: usize = 200;
 
 /// A row of [`MEMBERSHIPS`].
@@ -109,6 +109,12 @@ impl Directory {
             epoch: 0,
             created_at: self.now(),
         };
+        let pointers = self.tables.scan(USER_WORKSPACES, Scan::of([user_id.into()], WORKSPACES_OF_USER)).await?;
+        let is_new = !clustering_ids(&pointers).any(|id| WorkspaceId::from_bytes(id) == workspace_id);
+        if is_new && pointers.len() >= WORKSPACES_OF_USER {
+            let reason = format!("the person belongs to {WORKSPACES_OF_USER} workspaces already: use another address");
+            return Err(DirectoryError::invalid("email", reason));
+        }
         // The pointer first: one without a membership is skipped, a membership without one could not be signed in to.
         self.put(vec![(USER_WORKSPACES, Row::new(Key::of([user_id.into()]).at([workspace_id.into()])))]).await?;
         let row = Row::new(in_workspace(workspace_id, user_id)).with_body(&membership)?;
@@ -136,6 +142,19 @@ impl Directory {
     /// Any of the tables.
     pub async fn memberships(&self, workspace_id: WorkspaceId) -> Result<Vec<Membership>, TablesError> {
         self.entities(MEMBERSHIPS, vec![workspace_id.into()]).await
+    }
+
+    /// Up to `limit` of those who belong or belonged to a workspace and follow `after`, first made first.
+    ///
+    /// # Errors
+    /// Any of the tables.
+    pub async fn memberships_after(
+        &self,
+        workspace_id: WorkspaceId,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Result<Vec<Membership>, TablesError> {
+        self.entities_after(MEMBERSHIPS, workspace_id, after, limit).await
     }
 
     /// The workspaces in which a person is active, first joined first, each with their membership.

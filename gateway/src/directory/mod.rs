@@ -24,8 +24,8 @@ pub mod tokens;
 pub mod users;
 pub mod workspaces;
 
-/// The most members, channels, labels or tokens of a workspace that a list holds.
-pub const LIST_LIMIT: usize = 1_000;
+/// Rows that are read at a time where all rows of a partition are wanted.
+const ROWS_AT_ONCE: usize = 500;
 
 /// Why something could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -105,13 +105,56 @@ impl Directory {
         }
     }
 
-    /// The entities of a partition, in order.
+    /// Every row of a partition, in order, however many there are.
+    pub(crate) async fn rows(&self, table: &'static Table, partition: Vec<Value>) -> Result<Vec<Row>, TablesError> {
+        let mut found: Vec<Row> = Vec::new();
+        loop {
+            let mut scan = Scan::of(partition.clone(), ROWS_AT_ONCE);
+            if let Some(last) = found.last() {
+                scan = scan.after(last.key.clustering.clone());
+            }
+            let rows = self.tables.scan(table, scan).await?;
+            let is_last = rows.len() < ROWS_AT_ONCE;
+            found.extend(rows);
+            if is_last {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Every entity of a partition, in order.
     pub(crate) async fn entities<T: DeserializeOwned>(
         &self,
         table: &'static Table,
         partition: Vec<Value>,
     ) -> Result<Vec<T>, TablesError> {
-        let rows = self.tables.scan(table, Scan::of(partition, LIST_LIMIT)).await?;
+        self.rows(table, partition).await?.iter().map(|row| row.body(table)).collect()
+    }
+
+    /// Up to `limit` rows of a workspace's or a person's partition that follow the place `after`, in order.
+    pub(crate) async fn rows_after(
+        &self,
+        table: &'static Table,
+        owner: impl Into<Value>,
+        after: Option<impl Into<Value>>,
+        limit: usize,
+    ) -> Result<Vec<Row>, TablesError> {
+        let mut scan = Scan::of([owner.into()], limit);
+        if let Some(place) = after {
+            scan = scan.after(vec![place.into()]);
+        }
+        self.tables.scan(table, scan).await
+    }
+
+    /// Up to `limit` entities of a workspace that follow the place `after`, in order.
+    pub(crate) async fn entities_after<T: DeserializeOwned>(
+        &self,
+        table: &'static Table,
+        workspace_id: WorkspaceId,
+        after: Option<impl Into<Value>>,
+        limit: usize,
+    ) -> Result<Vec<T>, TablesError> {
+        let rows = self.rows_after(table, workspace_id, after, limit).await?;
         rows.iter().map(|row| row.body(table)).collect()
     }
 

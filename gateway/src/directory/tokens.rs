@@ -4,9 +4,9 @@ use schemas::api::workspace::ApiToken;
 use schemas::tables::{API_TOKENS, WORKSPACE_TOKENS};
 use schemas::{TokenId, WorkspaceId};
 use serde::{Deserialize, Serialize};
-use storage::tables::{Key, Row, Scan, TablesError};
+use storage::tables::{Key, Row, TablesError};
 
-use super::{Directory, DirectoryError, LIST_LIMIT, clustering_ids, in_workspace};
+use super::{Directory, DirectoryError, clustering_ids, in_workspace};
 
 /// A row of [`API_TOKENS`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,12 +41,17 @@ impl Directory {
         self.entity(API_TOKENS, Key::of([token_id.into()])).await
     }
 
-    /// The tokens of a workspace.
+    /// Up to `limit` tokens of a workspace that follow `after`, first made first.
     ///
     /// # Errors
     /// Any of the tables.
-    pub async fn tokens(&self, workspace_id: WorkspaceId) -> Result<Vec<TokenRecord>, TablesError> {
-        let rows = self.tables.scan(WORKSPACE_TOKENS, Scan::of([workspace_id.into()], LIST_LIMIT)).await?;
+    pub async fn tokens_after(
+        &self,
+        workspace_id: WorkspaceId,
+        after: Option<TokenId>,
+        limit: usize,
+    ) -> Result<Vec<TokenRecord>, TablesError> {
+        let rows = self.rows_after(WORKSPACE_TOKENS, workspace_id, after, limit).await?;
         let keys = clustering_ids(&rows).map(|id| (API_TOKENS, Key::of([TokenId::from_bytes(id).into()]))).collect();
         self.tables.get_many(keys).await?.iter().flatten().map(|row| row.body(API_TOKENS)).collect()
     }

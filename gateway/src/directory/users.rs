@@ -85,6 +85,15 @@ impl Directory {
         self.entity(USERS, Key::of([user_id.into()])).await
     }
 
+    /// The people with these ids; those who do not exist are left out.
+    ///
+    /// # Errors
+    /// Any of the tables.
+    pub async fn users(&self, ids: impl IntoIterator<Item = UserId>) -> Result<Vec<UserRecord>, TablesError> {
+        let keys = ids.into_iter().map(|id| (USERS, Key::of([id.into()]))).collect();
+        self.tables.get_many(keys).await?.iter().flatten().map(|row| row.body(USERS)).collect()
+    }
+
     /// Makes a person, unless the address signs in somebody already: then that person is returned and nothing changes.
     /// The flag says whether they were made.
     ///

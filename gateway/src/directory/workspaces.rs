@@ -4,12 +4,9 @@ use schemas::WorkspaceId;
 use schemas::api::workspace::Label;
 use schemas::tables::{LABELS, WORKSPACE_IDS, WORKSPACES};
 use schemas::workspace::Workspace;
-use storage::tables::{Key, Row, Scan, TablesError};
+use storage::tables::{Key, Row, TablesError};
 
 use super::{Directory, DirectoryError, checked_text, clustering_ids, in_workspace};
-
-/// The most workspaces that one installation lists.
-const WORKSPACES_LIMIT: usize = 100_000;
 
 impl Directory {
     /// Makes a workspace.
@@ -47,7 +44,7 @@ impl Directory {
     /// # Errors
     /// Any of the tables.
     pub async fn all_workspace_ids(&self) -> Result<Vec<WorkspaceId>, TablesError> {
-        let rows = self.tables.scan(WORKSPACE_IDS, Scan::of(["all".into()], WORKSPACES_LIMIT)).await?;
+        let rows = self.rows(WORKSPACE_IDS, vec!["all".into()]).await?;
         Ok(clustering_ids(&rows).map(WorkspaceId::from_bytes).collect())
     }
 
@@ -72,12 +69,17 @@ impl Directory {
         Ok(workspace)
     }
 
-    /// The labels that a workspace offers, by name.
+    /// Up to `limit` labels that a workspace offers, by name, that follow `after`.
     ///
     /// # Errors
     /// Any of the tables.
-    pub async fn labels(&self, workspace_id: WorkspaceId) -> Result<Vec<Label>, TablesError> {
-        self.entities(LABELS, vec![workspace_id.into()]).await
+    pub async fn labels_after(
+        &self,
+        workspace_id: WorkspaceId,
+        after: Option<String>,
+        limit: usize,
+    ) -> Result<Vec<Label>, TablesError> {
+        self.entities_after(LABELS, workspace_id, after, limit).await
     }
 
     /// Makes a label, or changes its colour.

@@ -7,12 +7,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use schemas::ChannelId;
 use schemas::api::channel::{ChannelChange, ChannelView, CreatedChannel, NewAccount, NewChannel};
 use schemas::api::problem::Problem;
+use schemas::api::{Page, PageQuery};
 use schemas::channel::{Channel, ChannelRecord, Credentials, Medium, Provider, Secret};
 use schemas::policy::Action;
 
 use super::commands::actor;
+use super::cursor::{page_limit, shown};
 use super::error::ApiError;
-use super::extract::{Caller, State, ValidJson, ValidPath};
+use super::extract::{Caller, State, ValidJson, ValidPath, ValidQuery};
 use super::route::{Access, Endpoints};
 use super::state::AppState;
 use crate::auth::principal::Principal;
@@ -25,14 +27,21 @@ const REOPEN_HOURS_MAX: u32 = 24 * 365;
 const ORIGINS_MAX: usize = 50;
 const SECRET_MIN_CHARS: usize = 16;
 
-/// The channels of the workspace.
+/// The channels of the workspace, first made first.
 #[utoipa::path(
-    get, path = "/api/v1/channels", tag = "channels", security(("bearer" = [])),
-    responses((status = 200, body = Vec<ChannelView>)),
+    get, path = "/api/v1/channels", tag = "channels", security(("bearer" = [])), params(PageQuery),
+    responses((status = 200, body = Page<ChannelView>), (status = 422, body = Problem)),
 )]
-pub async fn list(state: State, caller: Caller) -> Result<web::Json<Vec<ChannelView>>, ApiError> {
-    let records = state.directory.channels(caller.workspace_id).await?;
-    Ok(web::Json(records.into_iter().map(|record| view(&state, record.channel)).collect()))
+pub async fn list(
+    state: State,
+    caller: Caller,
+    query: ValidQuery<PageQuery>,
+) -> Result<web::Json<Page<ChannelView>>, ApiError> {
+    let (limit, workspace_id) = (page_limit(query.0.limit)?, caller.workspace_id);
+    let after: Option<ChannelId> = state.cursors.open(workspace_id, "channels", query.0.cursor.as_deref())?;
+    let found = state.directory.channels_after(workspace_id, after, limit + 1).await?;
+    let page = state.cursors.page(workspace_id, "channels", (found, limit), |record| record.channel.id);
+    Ok(web::Json(shown(page, |record| view(&state, record.channel))))
 }
 
 /// A channel.

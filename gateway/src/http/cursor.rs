@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use schemas::WorkspaceId;
-use schemas::api::{PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX};
+use schemas::api::{PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, Page};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::Sha256;
@@ -17,7 +17,7 @@ use super::error::ApiError;
 
 const TAG_BYTES: usize = 16;
 /// The longest cursor that is looked at, in characters.
-const LONGEST: usize = 512;
+const LONGEST: usize = 1_024;
 
 /// Seals and opens cursors.
 #[derive(Clone)]
@@ -43,6 +43,21 @@ impl Cursors {
         let tag = self.tag(workspace_id, list, &bytes);
         bytes.extend_from_slice(&tag);
         URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// The page of a list for which one item more than its limit was read. `place` says after which place of the list an
+    /// item's successor begins.
+    pub fn page<T, P: Serialize>(
+        &self,
+        workspace_id: WorkspaceId,
+        list: &str,
+        (mut items, limit): (Vec<T>, usize),
+        place: impl FnOnce(&T) -> P,
+    ) -> Page<T> {
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let end = items.last().filter(|_| more);
+        Page { next_cursor: end.map(|item| self.seal(workspace_id, list, &place(item))), items }
     }
 
     /// The place in a cursor.
@@ -82,6 +97,11 @@ impl Cursors {
     }
 }
 
+/// A page with each item as it is shown.
+pub fn shown<T, U>(page: Page<T>, show: impl FnMut(T) -> U) -> Page<U> {
+    Page { items: page.items.into_iter().map(show).collect(), next_cursor: page.next_cursor }
+}
+
 /// The number of items of a page.
 ///
 /// # Errors
@@ -110,7 +130,7 @@ mod tests {
         let open = |workspace, list, cursor: &str| cursors.open::<(u64, String)>(workspace, list, Some(cursor));
         assert_eq!(open(a, "contacts", &cursor).unwrap(), Some((7, "x".to_owned())));
         assert!(open(b, "contacts", &cursor).is_err() && open(a, "messages", &cursor).is_err());
-        assert!(open(a, "contacts", "").is_err() && open(a, "contacts", &"A".repeat(600)).is_err());
+        assert!(open(a, "contacts", "").is_err() && open(a, "contacts", &"A".repeat(1_100)).is_err());
         assert!(Cursors::new([2; 32]).open::<(u64, String)>(a, "contacts", Some(&cursor)).is_err());
     }
 }

@@ -9,7 +9,7 @@ use schemas::api::{Page, PageQuery};
 use schemas::policy::Action;
 use schemas::{DeadLetterId, WorkspaceId};
 
-use super::cursor::page_limit;
+use super::cursor::{page_limit, shown};
 use super::error::ApiError;
 use super::extract::{Caller, State, ValidPath, ValidQuery};
 use super::route::{Access, Endpoints};
@@ -29,12 +29,9 @@ pub async fn list(
     let limit = page_limit(query.0.limit)?;
     let workspace_id = caller.workspace_id;
     let place: Option<DeadLetterId> = state.cursors.open(workspace_id, "dead-letters", query.0.cursor.as_deref())?;
-    let mut records = state.directory.dead_letters(workspace_id, place, limit + 1).await?;
-    let more = records.len() > limit;
-    records.truncate(limit);
-    let last = records.last().filter(|_| more).map(|record| record.letter.id);
-    let next_cursor = last.map(|id| state.cursors.seal(workspace_id, "dead-letters", &id));
-    Ok(web::Json(Page { items: records.into_iter().map(|record| record.letter).collect(), next_cursor }))
+    let records = state.directory.dead_letters(workspace_id, place, limit + 1).await?;
+    let page = state.cursors.page(workspace_id, "dead-letters", (records, limit), |record| record.letter.id);
+    Ok(web::Json(shown(page, |record| record.letter)))
 }
 
 /// A dead letter with its body.

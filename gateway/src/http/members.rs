@@ -1,17 +1,21 @@
 //! `/users`: the members of the workspace; `/agents`: who of them is there.
 
+use std::collections::HashMap;
+
 use actix_web::http::Method;
 use actix_web::{HttpResponse, web};
 use schemas::UserId;
 use schemas::api::problem::{ErrorCode, Problem};
 use schemas::api::workspace::{Member, MemberChange, NewMember};
+use schemas::api::{Page, PageQuery};
 use schemas::policy::{Action, may_grant};
 use schemas::tables::AGENTS;
 use schemas::workspace::{Agent, Role};
 
 use super::commands::actor;
+use super::cursor::{self, page_limit};
 use super::error::ApiError;
-use super::extract::{Caller, State, ValidJson, ValidPath};
+use super::extract::{Caller, State, ValidJson, ValidPath, ValidQuery};
 use super::route::{Access, Endpoints};
 use super::state::AppState;
 use crate::auth::password::check_choice;
@@ -22,14 +26,24 @@ use crate::directory::users::checked_email;
 
 /// The members of the workspace, those who have left too.
 #[utoipa::path(
-    get, path = "/api/v1/users", tag = "users", security(("bearer" = [])), responses((status = 200, body = Vec<Member>)),
+    get, path = "/api/v1/users", tag = "users", security(("bearer" = [])), params(PageQuery),
+    responses((status = 200, body = Page<Member>), (status = 422, body = Problem)),
 )]
-pub async fn list(state: State, caller: Caller) -> Result<web::Json<Vec<Member>>, ApiError> {
-    let mut members = Vec::new();
-    for membership in state.directory.memberships(caller.workspace_id).await? {
-        members.push(shown(&state, &membership).await?);
-    }
-    Ok(web::Json(members))
+pub async fn list(
+    state: State,
+    caller: Caller,
+    query: ValidQuery<PageQuery>,
+) -> Result<web::Json<Page<Member>>, ApiError> {
+    let (limit, workspace_id) = (page_limit(query.0.limit)?, caller.workspace_id);
+    let after: Option<UserId> = state.cursors.open(workspace_id, "users", query.0.cursor.as_deref())?;
+    let found = state.directory.memberships_after(workspace_id, after, limit + 1).await?;
+    let page = state.cursors.page(workspace_id, "users", (found, limit), |membership| membership.user_id);
+    let people = state.directory.users(page.items.iter().map(|membership| membership.user_id)).await?;
+    let mut emails: HashMap<UserId, String> = people.into_iter().map(|user| (user.id, user.email)).collect();
+    Ok(web::Json(cursor::shown(page, |membership| {
+        let email = emails.remove(&membership.user_id).unwrap_or_default();
+        membership.member(email)
+    })))
 }
 
 /// A member.
@@ -95,10 +109,18 @@ pub async fn change(
 
 /// Who can be assigned conversations: presence, capacity and load.
 #[utoipa::path(
-    get, path = "/api/v1/agents", tag = "users", security(("bearer" = [])), responses((status = 200, body = Vec<Agent>)),
+    get, path = "/api/v1/agents", tag = "users", security(("bearer" = [])), params(PageQuery),
+    responses((status = 200, body = Page<Agent>), (status = 422, body = Problem)),
 )]
-pub async fn agents(state: State, caller: Caller) -> Result<web::Json<Vec<Agent>>, ApiError> {
-    Ok(web::Json(state.directory.entities(AGENTS, vec![caller.workspace_id.into()]).await?))
+pub async fn agents(
+    state: State,
+    caller: Caller,
+    query: ValidQuery<PageQuery>,
+) -> Result<web::Json<Page<Agent>>, ApiError> {
+    let (limit, workspace_id) = (page_limit(query.0.limit)?, caller.workspace_id);
+    let after: Option<UserId> = state.cursors.open(workspace_id, "agents", query.0.cursor.as_deref())?;
+    let found: Vec<Agent> = state.directory.entities_after(AGENTS, workspace_id, after, limit + 1).await?;
+    Ok(web::Json(state.cursors.page(workspace_id, "agents", (found, limit), |agent| agent.user_id)))
 }
 
 async fn find(state: &AppState, caller: &Principal, user_id: UserId) -> Result<Membership, ApiError> {

@@ -4,6 +4,8 @@ use actix_web::dev::{HttpServiceFactory, Service, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::http::header::{CONTENT_SECURITY_POLICY, HeaderValue};
 use actix_web::web;
+use schemas::event::EventRecord;
+use schemas::socket::{ClientFrame, ServerFrame, VisitorClientFrame, VisitorServerFrame};
 use utoipa::openapi::OpenApi as Description;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -38,6 +40,8 @@ const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
         dead_letters::list, dead_letters::get, dead_letters::replay_one, dead_letters::discard,
         analytics::sql, analytics::kpis,
     ),
+    // The frames of the sockets, which no path speaks of.
+    components(schemas(ClientFrame, ServerFrame, VisitorClientFrame, VisitorServerFrame, EventRecord)),
     modifiers(&Bearer),
 )]
 struct Api;

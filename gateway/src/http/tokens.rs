@@ -5,20 +5,30 @@ use actix_web::{HttpResponse, web};
 use schemas::TokenId;
 use schemas::api::problem::{ErrorCode, Problem};
 use schemas::api::workspace::{ApiToken, CreatedApiToken, NewApiToken};
+use schemas::api::{Page, PageQuery};
 use schemas::policy::{Action, may_grant};
 
+use super::cursor::{page_limit, shown};
 use super::error::ApiError;
-use super::extract::{Caller, State, ValidJson, ValidPath};
+use super::extract::{Caller, State, ValidJson, ValidPath, ValidQuery};
 use super::route::{Access, Endpoints};
 use crate::auth::api_token;
 
-/// The API tokens of the workspace, without their secrets.
+/// The API tokens of the workspace, without their secrets, first made first.
 #[utoipa::path(
-    get, path = "/api/v1/tokens", tag = "tokens", security(("bearer" = [])), responses((status = 200, body = Vec<ApiToken>)),
+    get, path = "/api/v1/tokens", tag = "tokens", security(("bearer" = [])), params(PageQuery),
+    responses((status = 200, body = Page<ApiToken>), (status = 422, body = Problem)),
 )]
-pub async fn list(state: State, caller: Caller) -> Result<web::Json<Vec<ApiToken>>, ApiError> {
-    let tokens = state.directory.tokens(caller.workspace_id).await?;
-    Ok(web::Json(tokens.into_iter().map(|record| record.token).collect()))
+pub async fn list(
+    state: State,
+    caller: Caller,
+    query: ValidQuery<PageQuery>,
+) -> Result<web::Json<Page<ApiToken>>, ApiError> {
+    let (limit, workspace_id) = (page_limit(query.0.limit)?, caller.workspace_id);
+    let after: Option<TokenId> = state.cursors.open(workspace_id, "tokens", query.0.cursor.as_deref())?;
+    let found = state.directory.tokens_after(workspace_id, after, limit + 1).await?;
+    let page = state.cursors.page(workspace_id, "tokens", (found, limit), |record| record.token.id);
+    Ok(web::Json(shown(page, |record| record.token)))
 }
 
 /// Makes an API token that acts for the caller. Its secret is shown this once.

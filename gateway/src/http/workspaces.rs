@@ -5,26 +5,40 @@ use actix_web::{HttpResponse, web};
 use schemas::WorkspaceId;
 use schemas::api::problem::Problem;
 use schemas::api::workspace::{Label, LabelChange, NewWorkspace, WorkspaceChange};
+use schemas::api::{Page, PageQuery};
 use schemas::policy::Action;
 use schemas::workspace::{Role, Workspace};
 
 use super::commands::actor;
+use super::cursor::page_limit;
 use super::error::ApiError;
-use super::extract::{Caller, State, ValidJson, ValidPath};
+use super::extract::{Caller, State, ValidJson, ValidPath, ValidQuery};
 use super::route::{Access, Endpoints};
 use crate::directory::propagate::configure_agent;
 
-/// The workspaces that the caller belongs to.
+/// The workspaces that the caller belongs to, first made first.
 #[utoipa::path(
-    get, path = "/api/v1/workspaces", tag = "workspaces", security(("bearer" = [])),
-    responses((status = 200, body = Vec<Workspace>)),
+    get, path = "/api/v1/workspaces", tag = "workspaces", security(("bearer" = [])), params(PageQuery),
+    responses((status = 200, body = Page<Workspace>), (status = 422, body = Problem)),
 )]
-pub async fn list(state: State, caller: Caller) -> Result<web::Json<Vec<Workspace>>, ApiError> {
-    let mut workspaces = Vec::new();
-    for (workspace_id, _) in state.directory.workspaces_of(caller.user_id).await? {
-        workspaces.push(state.directory.workspace(workspace_id).await?);
+pub async fn list(
+    state: State,
+    caller: Caller,
+    query: ValidQuery<PageQuery>,
+) -> Result<web::Json<Page<Workspace>>, ApiError> {
+    let limit = page_limit(query.0.limit)?;
+    // The list is the person's, whichever of their workspaces they ask from.
+    let list = format!("workspaces/{}", caller.user_id);
+    let after: Option<WorkspaceId> = state.cursors.open(caller.workspace_id, &list, query.0.cursor.as_deref())?;
+    let mut ids: Vec<_> = state.directory.workspaces_of(caller.user_id).await?.into_iter().map(|(id, _)| id).collect();
+    ids.sort_unstable();
+    ids.retain(|id| after.is_none_or(|after| *id > after));
+    let page = state.cursors.page(caller.workspace_id, &list, (ids, limit), |id| *id);
+    let mut items = Vec::with_capacity(page.items.len());
+    for workspace_id in page.items {
+        items.push(state.directory.workspace(workspace_id).await?);
     }
-    Ok(web::Json(workspaces))
+    Ok(web::Json(Page { items, next_cursor: page.next_cursor }))
 }
 
 /// Makes a workspace; the caller becomes its owner and can sign in to it.
@@ -77,12 +91,20 @@ fn own(caller: &Caller, workspace_id: WorkspaceId) -> Result<(), ApiError> {
     if caller.workspace_id == workspace_id { Ok(()) } else { Err(ApiError::not_found("workspace")) }
 }
 
-/// The labels that the workspace offers.
+/// The labels that the workspace offers, by name.
 #[utoipa::path(
-    get, path = "/api/v1/labels", tag = "labels", security(("bearer" = [])), responses((status = 200, body = Vec<Label>)),
+    get, path = "/api/v1/labels", tag = "labels", security(("bearer" = [])), params(PageQuery),
+    responses((status = 200, body = Page<Label>), (status = 422, body = Problem)),
 )]
-pub async fn labels(state: State, caller: Caller) -> Result<web::Json<Vec<Label>>, ApiError> {
-    Ok(web::Json(state.directory.labels(caller.workspace_id).await?))
+pub async fn labels(
+    state: State,
+    caller: Caller,
+    query: ValidQuery<PageQuery>,
+) -> Result<web::Json<Page<Label>>, ApiError> {
+    let (limit, workspace_id) = (page_limit(query.0.limit)?, caller.workspace_id);
+    let after: Option<String> = state.cursors.open(workspace_id, "labels", query.0.cursor.as_deref())?;
+    let found = state.directory.labels_after(workspace_id, after, limit + 1).await?;
+    Ok(web::Json(state.cursors.page(workspace_id, "labels", (found, limit), |label| label.name.clone())))
 }
 
 /// Makes a label, or changes its colour.

@@ -15,6 +15,7 @@ mod dead_letters;
 mod fake_twilio;
 mod kill;
 mod openapi;
+mod pages;
 mod process;
 mod refresh;
 mod rights;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use gateway::http::endpoints;
 use gateway::http::openapi::description;
+use serde_json::Value;
 
 /// Set to any value, the committed description is written anew.
 const REWRITE: &str = "REWRITE_OPENAPI";
@@ -39,4 +40,40 @@ fn every_route_is_described_and_nothing_else() {
         .map(|route| format!("{} /api/v1{}", route.method, route.path))
         .collect();
     assert_eq!(described, registered);
+}
+
+/// What stands behind every `$ref` of a description.
+fn references(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match value.as_str() {
+                    Some(place) if name == "$ref" => drop(found.insert(place.to_owned())),
+                    _ => references(value, found),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_frames_of_the_sockets_are_described_and_every_reference_leads_somewhere() {
+    let described = serde_json::to_value(description()).unwrap();
+    let types = described["components"]["schemas"].as_object().unwrap();
+    for name in ["ClientFrame", "ServerFrame", "VisitorClientFrame", "VisitorServerFrame", "EventRecord", "Event"] {
+        assert!(types.contains_key(name), "{name} is not described");
+    }
+    let names = serde_json::to_string(types).unwrap();
+    for frame in ["hello", "resumed", "drain", "message.send", "presence.set", "message_added", "command_settled"] {
+        assert!(names.contains(&format!("\"{frame}\"")), "{frame} is not described");
+    }
+    let mut found = BTreeSet::new();
+    references(&described, &mut found);
+    let lost: Vec<_> = found
+        .iter()
+        .filter(|place| place.strip_prefix("#/components/schemas/").is_none_or(|name| !types.contains_key(name)))
+        .collect();
+    assert!(lost.is_empty(), "{lost:?}");
 }

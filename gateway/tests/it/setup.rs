@@ -12,7 +12,7 @@ async fn secrets_go_in_and_never_come_out() {
     let tenant = app.tenant("A").await;
     let channels = app.get(&tenant, Role::Owner, "/channels").await.expect(200);
     let webhook = format!("{}/webhooks/twilio/{}", app.base, tenant.channel);
-    assert_eq!(channels[0]["webhook_url"], json!(webhook));
+    assert_eq!(channels["items"][0]["webhook_url"], json!(webhook));
     assert!(!channels.to_string().contains(AUTH_TOKEN));
     let new =
         json!({ "name": "Shop", "account": { "provider": "web_chat", "allowed_origins": ["https://shop.example"] } });
@@ -55,12 +55,12 @@ async fn labels_workspaces_and_tokens_are_made_and_removed() {
     let tenant = app.tenant("A").await;
     let color = json!({ "color": "#1f7a5c" });
     app.call(Method::PUT, &tenant, Role::Manager, "/labels/%D8%B7%D9%84%D8%A8", Some(&color)).await.expect(200);
-    assert_eq!(app.get(&tenant, Role::Agent, "/labels").await.expect(200)[0]["name"], json!("طلب"));
+    assert_eq!(app.get(&tenant, Role::Agent, "/labels").await.expect(200)["items"][0]["name"], json!("طلب"));
     app.call(Method::DELETE, &tenant, Role::Manager, "/labels/%D8%B7%D9%84%D8%A8", None).await.expect(204);
     app.call(Method::DELETE, &tenant, Role::Manager, "/labels/vip", None).await.expect(404);
     let made = app.post(&tenant, Role::Owner, "/workspaces", &json!({ "name": "Second" })).await.expect(201);
     let all = app.get(&tenant, Role::Owner, "/workspaces").await.expect(200);
-    assert!(all.as_array().unwrap().iter().any(|workspace| workspace["id"] == made["id"]));
+    assert!(all["items"].as_array().unwrap().iter().any(|workspace| workspace["id"] == made["id"]));
     let token = json!({ "name": "export", "role": "analyst" });
     let token = app.post(&tenant, Role::Owner, "/tokens", &token).await.expect(201);
     let secret = token["secret"].as_str().unwrap();
