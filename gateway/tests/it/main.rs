@@ -26,6 +26,7 @@ mod socket_limits;
 mod socket_resume;
 mod socket_stream;
 mod socket_visitor;
+mod telemetry;
 mod webhooks;
 mod whole_way;
 mod ws_client;
