@@ -27,6 +27,11 @@ const SECRET: &str = "the shop's identity secret, long enough";
 
 /// Makes web chat channel `n` in workspace `w`.
 async fn make_channel(bench: &Bench, n: u64, w: u64) {
+    store_channel(bench, n, w, true).await;
+}
+
+/// Makes web chat channel `n` in workspace `w`, or switches it on or off.
+async fn store_channel(bench: &Bench, n: u64, w: u64, active: bool) {
     let record = ChannelRecord {
         channel: Channel {
             id: channel(n),
@@ -37,7 +42,7 @@ async fn make_channel(bench: &Bench, n: u64, w: u64) {
             address: "shop".to_owned(),
             assignment: AssignmentPolicy::Manual,
             reopen_hours: 24,
-            active: true,
+            active,
             version: 1,
         },
         credentials: Credentials::WebChat {
@@ -329,4 +334,20 @@ async fn visitors_have_limits() {
     assert_eq!(client.close_code().await, 4400);
     drop((client, second, third, fourth));
     bench.is_left_empty().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_channel_that_is_switched_off_admits_nobody_and_takes_nothing() {
+    let bench = Bench::new(config()).await;
+    make_channel(&bench, 1, 1).await;
+    let (mut client, _) = visit(&bench, 1, json!({"new": true})).await;
+    store_channel(&bench, 1, 1, false).await;
+    assert_eq!(open(&bench, 1, Some(SHOP)).await.unwrap_err(), 404);
+    client.send(&json!({"op": "send", "id": 2, "key": "k1", "text": "anybody there?"})).await;
+    let refused = client.until("err").await;
+    assert_eq!((&refused["code"], &refused["temp"]), (&json!("channel_inactive"), &json!(false)));
+    assert_eq!(bench.wishes(1).await.len(), 0);
+    store_channel(&bench, 1, 1, true).await;
+    client.send(&json!({"op": "send", "id": 3, "key": "k1", "text": "anybody there?"})).await;
+    assert_eq!(client.until("ok").await["id"], 3);
 }

@@ -20,6 +20,7 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use super::Inner;
+use super::close::CloseCode;
 use super::commands::EPHEMERAL_TTL_MS;
 use super::config::SocketConfig;
 use super::connection::{Class, Connection};
@@ -51,7 +52,7 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// The web chat channel with this id.
+    /// The web chat channel with this id, if it is switched on.
     ///
     /// # Errors
     /// If the tables cannot be read.
@@ -64,10 +65,10 @@ impl Site {
         let Some(row) = inner.tables.get(CHANNELS, key).await? else { return Ok(None) };
         let ChannelRecord { channel, credentials } = row.body(CHANNELS)?;
         Ok(match credentials {
-            Credentials::WebChat { identity_secret, allowed_origins } => {
+            Credentials::WebChat { identity_secret, allowed_origins } if channel.active => {
                 Some(Self { channel, identity_secret, allowed_origins })
             }
-            Credentials::Twilio { .. } => None,
+            Credentials::WebChat { .. } | Credentials::Twilio { .. } => None,
         })
     }
 
@@ -105,12 +106,15 @@ impl Guest {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A new message.
+    /// A new message. If more come than can be held back, the socket is closed: with the next one the history has them.
     fn give(&self, message: &VisitorMessage, frame: &Bytes) {
         let mut state = self.lock();
         match &mut state.held {
             Some(held) if held.len() < MAX_HELD => held.push(message.clone()),
-            Some(_) => {}
+            Some(held) => {
+                *held = Vec::new();
+                self.connection.close(CloseCode::NotReady);
+            }
             None => {
                 if state.note(message) {
                     self.connection.push(frame, Class::Counted, Instant::now());
@@ -363,5 +367,67 @@ impl Visitors {
     /// How many sockets there are.
     pub(crate) fn count(&self) -> usize {
         locked(&self.guests).values().map(Vec::len).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Poll, Waker};
+
+    use schemas::Timestamp;
+    use schemas::message::Body;
+
+    use super::*;
+
+    fn message(seq: u64) -> VisitorMessage {
+        let at = Timestamp::from_unix_seconds(1_795_000_000);
+        VisitorMessage {
+            id: MessageId::derive(at, &[&seq.to_le_bytes()]),
+            conversation_id: ConversationId::new(at, &[1; 10]),
+            seq,
+            from: VisitorAuthor::Agent,
+            body: Body::text("hello"),
+            at,
+            key: None,
+            status: None,
+        }
+    }
+
+    /// Everything that is queued for the visitor, until nothing is or the end.
+    fn queued(connection: &Connection) -> Vec<u8> {
+        let mut all = Vec::new();
+        while let Poll::Ready(Some(bytes)) = connection.poll_bytes(&Context::from_waker(Waker::noop())) {
+            all.extend_from_slice(&bytes);
+        }
+        all
+    }
+
+    fn guest() -> Guest {
+        let workspace_id = WorkspaceId::new(Timestamp::from_unix_seconds(1_795_000_000), &[2; 10]);
+        Guest::new(Arc::new(Connection::new(1)), workspace_id)
+    }
+
+    #[tokio::test]
+    async fn what_comes_while_the_history_is_read_follows_it_once() {
+        let guest = guest();
+        for seq in 1..=u64::try_from(MAX_HELD).unwrap() {
+            guest.give(&message(seq), &Bytes::new());
+        }
+        guest.begin(|history| Bytes::from(format!("{} of the past", history.len())), vec![message(1), message(2)]);
+        let text = String::from_utf8_lossy(&queued(&guest.connection)).into_owned();
+        assert!(guest.connection.is_open() && text.contains("2 of the past"), "{text}");
+        assert_eq!(text.matches(r#""op":"msg""#).count(), MAX_HELD - 2);
+    }
+
+    #[tokio::test]
+    async fn more_than_can_be_held_closes_the_socket_so_that_nothing_is_missing_from_it() {
+        let guest = guest();
+        for seq in 1..=u64::try_from(MAX_HELD).unwrap() + 2 {
+            guest.give(&message(seq), &Bytes::new());
+        }
+        assert!(!guest.connection.is_open());
+        guest.begin(|_| Bytes::from("ready"), vec![message(1)]);
+        let bytes = queued(&guest.connection);
+        assert_eq!(bytes, [&[0x88, 11][..], &4010_u16.to_be_bytes(), b"not_ready"].concat());
     }
 }

@@ -256,6 +256,15 @@ impl VisitorSession {
         self.inner.visitors.allow(&known.seat.contact, self.slot.address, Instant::now()).map_err(|after_ms| {
             Refusal::temporary(ErrorCode::RateLimited, "too many messages: wait a little", after_ms)
         })?;
+        // Sockets live long: the channel may have been switched off since this one was opened.
+        match Site::find(&self.inner, self.site.channel.id).await {
+            Ok(Some(_)) => {}
+            Ok(None) => return Err(Refusal::new(ErrorCode::ChannelInactive, "the chat is switched off")),
+            Err(error) => {
+                tracing::warn!(%error, "a web chat channel cannot be read");
+                return Err(Refusal::unavailable());
+            }
+        }
         let address = known.visitor.address.clone();
         let channel_id = self.site.channel.id;
         let message = Box::new(InboundMessage {
