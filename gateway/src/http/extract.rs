@@ -174,12 +174,15 @@ impl FromRequest for IdempotencyKey {
 }
 
 /// The client's address, for counting: of the connection, or what a trusted proxy says.
+///
+/// A proxy appends the address that it sees, to the last line of the header or as a line of its own; everything before it
+/// is what the client says of itself.
 pub fn client_address(request: &HttpRequest, state: &AppState) -> Option<IpAddr> {
     let peer = request.peer_addr()?.ip().to_canonical();
     if !state.config.http.trusted_proxies.contains(&peer) {
         return Some(peer);
     }
-    let forwarded = request.headers().get("x-forwarded-for").and_then(|value| value.to_str().ok());
-    let last = forwarded.and_then(|list| list.rsplit(',').next()).and_then(|last| last.trim().parse().ok());
-    last.or(Some(peer))
+    let forwarded = request.headers().get_all("x-forwarded-for").last().and_then(|value| value.to_str().ok());
+    let last: Option<IpAddr> = forwarded.and_then(|list| list.rsplit(',').next()?.trim().parse().ok());
+    last.map(|address| address.to_canonical()).or(Some(peer))
 }

@@ -21,6 +21,7 @@ use super::os::SocketDescriptor;
 use super::session::Session;
 use super::visitor;
 use super::{Inner, Open};
+use crate::http::extract::{State, client_address};
 
 /// An upgraded connection that nobody listens to yet.
 pub(crate) struct Upgraded {
@@ -87,7 +88,10 @@ async fn open_visitor(
         let detail = "this page's origin is not among the channel's origins";
         return Err(refuse(StatusCode::FORBIDDEN, ErrorCode::Forbidden, detail));
     }
-    let address = request.peer_addr().map(|address| address.ip());
+    let address = match request.app_data::<State>() {
+        Some(state) => client_address(request, state),
+        None => request.peer_addr().map(|address| address.ip()),
+    };
     let slot = inner
         .visitors
         .enter(address, inner.config.max_per_address)

@@ -86,6 +86,11 @@ pub(crate) struct TestApp {
 
 impl TestApp {
     pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// With these further settings.
+    pub(crate) async fn start_with(settings: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let variables = [
             ("SALER_HTTP__LISTEN", "127.0.0.1:0".to_owned()),
@@ -94,7 +99,8 @@ impl TestApp {
             ("SALER_SOCKET__COMMAND_TIMEOUT_MS", "5000".to_owned()),
             ("SALER_DATA__DIR", dir.path().display().to_string()),
         ];
-        let variables = variables.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        let mut variables = variables.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        variables.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let config = load(&Sources { variables, ..Sources::default() }).unwrap();
         let log = Arc::new(MemoryLog::new(2));
         let tables = Arc::new(MemoryTables::new());

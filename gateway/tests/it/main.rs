@@ -17,6 +17,7 @@ mod kill;
 mod openapi;
 mod pages;
 mod process;
+mod proxies;
 mod refresh;
 mod rights;
 mod setup;
