@@ -13,11 +13,12 @@
 //! - Damage is reported as [`LogError::Corrupt`] with its place, never skipped. A torn tail (a write cut short by a
 //!   crash, never acknowledged) is removed at opening.
 //!
-//! Engines: [`memory`] (the model, for tests), [`embedded`] (segment files on the local disk). [`inspect`] looks into the
-//! folder of a stopped embedded log.
+//! Engines: [`memory`] (the model, for tests), [`embedded`] (segment files on the local disk), [`kafka`] (a cluster that
+//! several processes share). [`inspect`] looks into the folder of a stopped embedded log.
 
 pub mod embedded;
 pub mod inspect;
+pub mod kafka;
 pub mod membership;
 pub mod memory;
 

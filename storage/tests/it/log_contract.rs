@@ -109,3 +109,13 @@ mod embedded_with_an_interval {
     use super::Embedded;
     storage::log_contract!(Embedded::relaxed());
 }
+
+mod kafka {
+    use crate::log_kafka_support::Kafka;
+    storage::log_contract!(optional: Kafka::start());
+}
+
+mod kafka_with_a_small_tail {
+    use crate::log_kafka_support::Kafka;
+    storage::log_contract!(optional: Kafka::start().map(|kafka| kafka.with(|options| options.tail_bytes = 500)));
+}
