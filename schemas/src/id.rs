@@ -139,6 +139,18 @@ id!(
     EventId
 );
 id!(
+    /// A group of members of a workspace.
+    TeamId
+);
+id!(
+    /// One entry of a workspace's audit trail.
+    AuditEntryId
+);
+id!(
+    /// A wish that what is known of a contact be erased.
+    ErasureRequestId
+);
+id!(
     /// An API token.
     TokenId
 );

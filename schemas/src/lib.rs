@@ -19,6 +19,7 @@ pub mod conversation;
 pub mod message;
 pub mod workspace;
 
+pub mod governance;
 pub mod policy;
 
 pub mod command;
@@ -31,7 +32,7 @@ pub mod api;
 pub mod socket;
 
 pub use id::{
-    ChannelId, CommandId, ContactId, ConversationId, DeadLetterId, EventId, MessageId, SessionId, TokenId, UserId,
-    WorkspaceId,
+    AuditEntryId, ChannelId, CommandId, ContactId, ConversationId, DeadLetterId, ErasureRequestId, EventId, MessageId,
+    SessionId, TeamId, TokenId, UserId, WorkspaceId,
 };
 pub use time::Timestamp;

@@ -248,6 +248,11 @@ tables! {
 }
 
 impl Table {
+    /// Whether its rows belong to a workspace: then the first column of its key is that workspace.
+    pub fn is_of_a_workspace(&self) -> bool {
+        self.partition_key.first() == Some(&WORKSPACE)
+    }
+
     /// Its number among [`ALL`], by which engines may abbreviate its name.
     pub fn number(&self) -> Option<u16> {
         ALL.iter()
@@ -262,14 +267,35 @@ mod tests {
 
     use super::*;
 
+    /// What belongs to the installation, to a person, or to a partition of the log: to no one workspace.
+    const OF_NO_WORKSPACE: &[&str] = &[
+        "workspace_ids",
+        "users",
+        "user_emails",
+        "user_workspaces",
+        "sessions",
+        "user_sessions",
+        "installation",
+        "engine_positions",
+        "outbox",
+        "outbox_start",
+        "command_keys_swept",
+        "sender_turns",
+        "nodes",
+    ];
+
+    /// What is found by a key without a workspace; the row or the rest of the key says which workspace it is of.
+    const LEADS_TO_A_WORKSPACE: &[&str] =
+        &["channel_workspaces", "api_tokens", "timers", "pending_sends", "command_key_hours"];
+
     #[test]
-    fn names_are_unique_and_tables_of_conversations_begin_with_the_workspace() {
+    fn names_are_unique_and_every_table_begins_with_the_workspace_but_for_those_named_here() {
         let names: BTreeSet<_> = ALL.iter().map(|table| table.name).collect();
         assert_eq!(names.len(), ALL.len());
-        for table in
-            [CONVERSATIONS, CONVERSATION_VIEWS, MESSAGES, CONTACTS, IDENTITIES, EXTERNAL_MESSAGES, DEAD_LETTERS]
-        {
-            assert_eq!(table.partition_key.first(), Some(&WORKSPACE), "{}", table.name);
+        for table in ALL {
+            let is_exception = OF_NO_WORKSPACE.contains(&table.name) || LEADS_TO_A_WORKSPACE.contains(&table.name);
+            assert_eq!(table.is_of_a_workspace(), !is_exception, "{}", table.name);
+            assert!(table.partition_key.iter().skip(1).all(|column| *column != WORKSPACE), "{}", table.name);
         }
     }
 

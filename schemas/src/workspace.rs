@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Timestamp, UserId, WorkspaceId};
+use crate::{TeamId, Timestamp, UserId, WorkspaceId};
 
 /// A tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -59,6 +59,17 @@ impl Role {
     }
 }
 
+/// A group of members. Nothing gives a team a meaning yet: who sees and gets what follows from roles alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Team {
+    /// Its id.
+    pub id: TeamId,
+    /// What people call it, 1 to 100 characters.
+    pub name: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
 /// What an agent says of their own availability.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -100,12 +111,16 @@ pub struct Agent {
 }
 
 impl Agent {
+    /// Whether conversations can be assigned to this agent, and stay with them.
+    pub const fn handles_conversations(&self) -> bool {
+        self.active && self.role.handles_conversations()
+    }
+
     /// Whether automatic assignment may pick this agent now.
     pub fn takes_new_conversations(&self) -> bool {
-        self.active
+        self.handles_conversations()
             && self.connected
             && self.availability == Availability::Online
-            && self.role.handles_conversations()
             && self.open_conversations < self.capacity
     }
 }

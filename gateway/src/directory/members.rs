@@ -61,6 +61,7 @@ impl Membership {
             role: self.role,
             active: self.active,
             capacity: self.capacity,
+            teams: Vec::new(),
             created_at: self.created_at,
         }
     }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::channel::Secret;
 use crate::workspace::Role;
-use crate::{Timestamp, TokenId, UserId};
+use crate::{TeamId, Timestamp, TokenId, UserId};
 
 /// A workspace to make. Whoever makes it becomes its owner.
 #[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
@@ -44,6 +44,9 @@ pub struct Member {
     pub active: bool,
     /// The most open conversations that automatic assignment gives them.
     pub capacity: u32,
+    /// The teams that they belong to; empty as long as there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub teams: Vec<TeamId>,
     /// When they joined.
     pub created_at: Timestamp,
 }

@@ -16,11 +16,15 @@ use schemas::command::{
 use schemas::contact::{Contact, Identity};
 use schemas::conversation::{Conversation, LastMessage, Priority, Status};
 use schemas::event::{AssignmentReason, EVENT_VERSION, Event, EventRecord, Outcome, Rejection, Source, StatusReason};
+use schemas::governance::{AuditEntry, ErasureRequest, ErasureStatus, ExternalIdentity};
 use schemas::message::{Attachment, Author, Body, DeliveryError, DeliveryStatus, Direction, Location, Message};
-use schemas::workspace::{Agent, Availability, Role};
-use schemas::{ChannelId, CommandId, ContactId, ConversationId, EventId, MessageId, Timestamp, UserId, WorkspaceId};
-use serde::Serialize;
+use schemas::workspace::{Agent, Availability, Role, Team};
+use schemas::{
+    AuditEntryId, ChannelId, CommandId, ContactId, ConversationId, ErasureRequestId, EventId, MessageId, TeamId,
+    Timestamp, UserId, WorkspaceId,
+};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 fn at() -> Timestamp {
     "2026-11-22T09:30:00Z".parse().unwrap()
@@ -36,7 +40,8 @@ macro_rules! sample_ids {
 
 sample_ids! {
     workspace_id: WorkspaceId = 1, user_id: UserId = 2, channel_id: ChannelId = 3, contact_id: ContactId = 4,
-    conversation_id: ConversationId = 5, message_id: MessageId = 6, command_id: CommandId = 7, event_id: EventId = 8
+    conversation_id: ConversationId = 5, message_id: MessageId = 6, command_id: CommandId = 7, event_id: EventId = 8,
+    team_id: TeamId = 9, audit_entry_id: AuditEntryId = 10, erasure_request_id: ErasureRequestId = 11
 }
 
 fn agent_author() -> Author {
@@ -293,6 +298,54 @@ fn event_records() -> Vec<(String, EventRecord)> {
     events().into_iter().map(|event| (kind(&event), record(event))).collect()
 }
 
+/// One of every type that later features will store.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Laid {
+    Team(Team),
+    ExternalIdentity(ExternalIdentity),
+    AuditEntry(AuditEntry),
+    ErasureRequest(ErasureRequest),
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct LaidRecord {
+    entity: Laid,
+}
+
+fn laid_records() -> Vec<(String, LaidRecord)> {
+    let actor = || Actor::User { user_id: user_id() };
+    let laid = vec![
+        Laid::Team(Team { id: team_id(), name: "الدعم".to_owned(), created_at: at() }),
+        Laid::ExternalIdentity(ExternalIdentity {
+            issuer: "https://id.example".to_owned(),
+            subject: "248289761001".to_owned(),
+            user_id: user_id(),
+            linked_at: at(),
+        }),
+        Laid::AuditEntry(AuditEntry {
+            id: audit_entry_id(),
+            workspace_id: workspace_id(),
+            at: at(),
+            actor: actor(),
+            action: "member.role_changed".to_owned(),
+            target: user_id().to_string(),
+            details: Some("{\"from\":\"agent\",\"to\":\"manager\"}".to_owned()),
+            remote_address: Some("203.0.113.7".to_owned()),
+        }),
+        Laid::ErasureRequest(ErasureRequest {
+            id: erasure_request_id(),
+            workspace_id: workspace_id(),
+            contact_id: contact_id(),
+            requested_by: actor(),
+            requested_at: at(),
+            status: ErasureStatus::Completed,
+            completed_at: Some(at()),
+        }),
+    ];
+    laid.into_iter().map(|entity| (kind(&entity), LaidRecord { entity })).collect()
+}
+
 /// The `type` of a command or an event.
 fn kind(tagged: &impl Serialize) -> String {
     let json = serde_json::to_value(tagged).unwrap();
@@ -333,6 +386,11 @@ fn commands_that_were_ever_written_are_read() {
 #[test]
 fn events_that_were_ever_written_are_read() {
     check("events.v1.jsonl", "event", &event_records());
+}
+
+#[test]
+fn what_later_features_will_store_is_read() {
+    check("governance.v1.jsonl", "entity", &laid_records());
 }
 
 #[test]
