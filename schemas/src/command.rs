@@ -94,6 +94,21 @@ pub struct DeliveryReport {
     /// Why, if it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<DeliveryError>,
+    /// What to do about the failure; `None` if there is nothing to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<Remedy>,
+}
+
+/// What to do about a message that a provider took and then reports as failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Remedy {
+    /// It certainly did not arrive and what kept it passes: send it again, for as long as the schedule of retries lasts.
+    Resend,
+    /// As [`Remedy::Resend`], but once: a second failure of the kind is taken for the last word.
+    ResendOnce,
+    /// The contact has asked for no more messages: write them none.
+    OptOut,
 }
 
 /// How a call to a provider ended.
@@ -136,13 +151,19 @@ pub enum SendOutcome {
 pub enum TimerKind {
     /// A snoozed conversation comes back.
     SnoozeEnds,
+    /// Whoever holds the conversation handles none any more: it and their others are to be released.
+    HolderLeft,
 }
 
 impl TimerKind {
+    /// Every kind.
+    pub const ALL: [Self; 2] = [Self::SnoozeEnds, Self::HolderLeft];
+
     /// The name in tables.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::SnoozeEnds => "snooze_ends",
+            Self::HolderLeft => "holder_left",
         }
     }
 }

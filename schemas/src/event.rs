@@ -78,7 +78,7 @@ pub enum AssignmentReason {
     Asked,
     /// The channel's assignment policy.
     Automatic,
-    /// The assignee left the workspace.
+    /// The assignee left the workspace, or was given a role that handles no conversations.
     AgentLeft,
 }
 
@@ -203,7 +203,7 @@ pub enum Event {
         from: DeliveryStatus,
         /// What it is.
         to: DeliveryStatus,
-        /// Why, if it failed.
+        /// Why, if it failed or is to be sent again.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<DeliveryError>,
         /// The provider's id, when this event makes it known.

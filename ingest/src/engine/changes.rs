@@ -13,6 +13,7 @@ use schemas::message::Message;
 use schemas::workspace::Agent;
 use schemas::{ChannelId, ContactId, ConversationId, MessageId, Timestamp, UserId, WorkspaceId};
 
+use super::evolve::holder;
 use super::state::{KeyRecord, MessageRef, Need, State, StoredConversation, WorkspaceState};
 use crate::outbound::pending::PendingSend;
 
@@ -75,9 +76,24 @@ impl Changes {
         self.timers.extend(later.timers);
     }
 
+    /// Completes what was loaded for `need` by what these changes, which are not in the tables yet, make of it.
+    pub(super) fn complete(&self, state: &mut State, need: &Need) {
+        let Need::Held(workspace_id, user_id) = need else { return };
+        let Some(held) = state.held.get_mut(&(*workspace_id, *user_id)) else { return };
+        for ((w, id), changed) in &self.conversations {
+            if w == workspace_id && holder(&changed.after) == Some(*user_id) {
+                held.insert(*id);
+            } else {
+                held.remove(id);
+            }
+        }
+    }
+
     /// Puts the changes into the state.
     pub(super) fn apply_to(&self, state: &mut State) {
         for (key, changed) in &self.conversations {
+            let from = changed.before.as_ref().and_then(holder);
+            state.follow_holder(key.0, key.1, from, holder(&changed.after));
             state.conversations.put(*key, Some(changed.after.clone()));
         }
         for (key, contact) in &self.contacts {
@@ -173,6 +189,19 @@ impl<'a> View<'a> {
             Some(agent) => Ok(Some(agent)),
             None => Ok(self.workspace()?.agents.get(&id)),
         }
+    }
+
+    /// The open conversations that somebody held before this command.
+    pub(super) fn held(&self, id: UserId) -> Found<&'a BTreeSet<ConversationId>> {
+        let key = (self.workspace_id, id);
+        self.state.held.get(&key).flatten().ok_or(Need::Held(self.workspace_id, id))
+    }
+
+    /// Asks at once for all of these that are not in memory.
+    pub(super) fn must_know_conversations(&self, ids: &[ConversationId]) -> Found<()> {
+        let is_missing = |id: &&ConversationId| matches!(self.conversation(**id), Err(Need::Conversation(..)));
+        let missing: Vec<_> = ids.iter().filter(is_missing).copied().collect();
+        if missing.is_empty() { Ok(()) } else { Err(Need::Conversations(self.workspace_id, missing)) }
     }
 
     /// Every agent as of now, in the order of their ids.

@@ -235,9 +235,18 @@ fn delivery(view: &mut View<'_>, conversation: &Conversation, event: &Event) -> 
     };
     let mut pending = view.pending(message_id)?.cloned();
     match event {
-        Event::MessageStatusChanged { to, error, external_id, .. } => {
+        Event::MessageStatusChanged { from, to, error, external_id, .. } => {
             message.status = Some(*to);
             message.error.clone_from(error);
+            match to {
+                DeliveryStatus::Queued => {
+                    // What the provider reports on the sending before no longer speaks for the message.
+                    message.external_id = None;
+                    message.resends = if *from == DeliveryStatus::Failed { 0 } else { message.resends + 1 };
+                }
+                DeliveryStatus::Delivered | DeliveryStatus::Read => message.resends = 0,
+                DeliveryStatus::Sent | DeliveryStatus::Failed => {}
+            }
             if let Some(external_id) = external_id {
                 let key = (workspace_id, conversation.channel_id, external_id.clone());
                 let reference = MessageRef { conversation_id: conversation.id, seq };
@@ -307,10 +316,12 @@ pub(super) fn indexes(
     count_open(view, before, after)
 }
 
+/// Who holds a conversation that is open.
+pub(super) fn holder(stored: &StoredConversation) -> Option<UserId> {
+    stored.conversation.assignee.filter(|_| stored.conversation.status == Status::Open)
+}
+
 fn count_open(view: &mut View<'_>, before: Option<&StoredConversation>, after: &StoredConversation) -> Found<()> {
-    let holder = |stored: &StoredConversation| {
-        stored.conversation.assignee.filter(|_| stored.conversation.status == Status::Open)
-    };
     let (old, new) = (before.and_then(holder), holder(after));
     if old == new {
         return Ok(());

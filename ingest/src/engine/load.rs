@@ -1,15 +1,17 @@
 //! From rows to state: answers a [`Need`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use schemas::channel::Channel;
 use schemas::command::{Command, CommandRecord};
+use schemas::conversation::Status;
 use schemas::tables::{self as t, Table, Value};
 use schemas::workspace::Agent;
-use schemas::{ChannelId, ContactId, ConversationId, WorkspaceId};
+use schemas::{ChannelId, ContactId, ConversationId, UserId, WorkspaceId};
 use storage::tables::{Key, Row, Scan, Tables, TablesError};
 
+use super::rows::view_of;
 use super::state::{EnginePart, MessageRef, Need, State, StoredConversation, WorkspaceState};
 use crate::outbound::pending::PendingSend;
 
@@ -87,6 +89,11 @@ impl Loader {
                     let latest = self.latest(workspace_id, contact_id, channel_id).await?;
                     state.latest.put((workspace_id, contact_id, channel_id), latest);
                 }
+                Need::Held(workspace_id, user_id) => {
+                    let held = self.held(workspace_id, user_id).await?;
+                    state.held.put((workspace_id, user_id), Some(held));
+                }
+                Need::Conversations(w, ids) => single.extend(ids.into_iter().map(|id| Need::Conversation(w, id))),
                 single_row => single.push(single_row),
             }
         }
@@ -103,7 +110,7 @@ impl Loader {
 
     fn key_of(&self, need: &Need) -> Option<(&'static Table, Key)> {
         let key = match need {
-            Need::Workspace(_) | Need::Latest(..) => return None,
+            Need::Workspace(_) | Need::Latest(..) | Need::Held(..) | Need::Conversations(..) => return None,
             Need::Conversation(w, id) => (t::CONVERSATIONS, Key::of([(*w).into(), (*id).into()])),
             Need::Contact(w, id) => (t::CONTACTS, Key::of([(*w).into(), (*id).into()])),
             Need::Identity(w, channel, address) => {
@@ -124,22 +131,33 @@ impl Loader {
 
     async fn workspace(&self, id: WorkspaceId) -> Result<WorkspaceState, TablesError> {
         let mut workspace = WorkspaceState::default();
-        for row in scan_all(self.tables.as_ref(), t::ENGINE_CHANNELS, id.into()).await? {
+        for row in scan_all(self.tables.as_ref(), t::ENGINE_CHANNELS, vec![id.into()]).await? {
             let channel: Channel = row.body(t::ENGINE_CHANNELS)?;
             workspace.channels.insert(channel.id, channel);
         }
         let mut agents = BTreeMap::new();
-        for row in scan_all(self.tables.as_ref(), t::AGENTS, id.into()).await? {
+        for row in scan_all(self.tables.as_ref(), t::AGENTS, vec![id.into()]).await? {
             let agent: Agent = row.body(t::AGENTS)?;
             agents.insert(agent.user_id, agent);
         }
         workspace.agents = agents;
-        for row in scan_all(self.tables.as_ref(), t::ASSIGNMENT_QUEUE, id.into()).await? {
+        for row in scan_all(self.tables.as_ref(), t::ASSIGNMENT_QUEUE, vec![id.into()]).await? {
             if let [Value::Timestamp(at), Value::Uuid(bytes)] = row.key.clustering.as_slice() {
                 workspace.queue.insert((*at, ConversationId::from_bytes(*bytes)));
             }
         }
         Ok(workspace)
+    }
+
+    /// The open conversations that somebody holds, as the list of them says.
+    async fn held(&self, id: WorkspaceId, user_id: UserId) -> Result<BTreeSet<ConversationId>, TablesError> {
+        let view = view_of(Status::Open, Some(user_id));
+        let rows = scan_all(self.tables.as_ref(), t::CONVERSATION_VIEWS, vec![id.into(), view.into()]).await?;
+        let ids = rows.iter().filter_map(|row| match row.key.clustering.as_slice() {
+            [_, Value::Uuid(bytes)] => Some(ConversationId::from_bytes(*bytes)),
+            _ => None,
+        });
+        Ok(ids.collect())
     }
 
     /// The newest conversation of the contact on the channel: ids are ordered by time, and the table is newest first.
@@ -171,15 +189,15 @@ impl Loader {
     }
 }
 
-/// Every row of a partition whose key is one value, read page by page.
+/// Every row of a partition, read page by page.
 pub(super) async fn scan_all(
     tables: &dyn Tables,
     table: &'static Table,
-    partition: Value,
+    partition: Vec<Value>,
 ) -> Result<Vec<Row>, TablesError> {
     let mut rows: Vec<Row> = Vec::new();
     loop {
-        let mut scan = Scan::of([partition.clone()], SCAN_PAGE_ROWS);
+        let mut scan = Scan::of(partition.clone(), SCAN_PAGE_ROWS);
         if let Some(last) = rows.last() {
             scan = scan.after(last.key.clustering.clone());
         }
@@ -199,7 +217,7 @@ pub(super) fn message_key(workspace_id: WorkspaceId, conversation_id: Conversati
 
 fn put_row(state: &mut State, need: Need, row: Option<&Row>) -> Result<(), TablesError> {
     match need {
-        Need::Workspace(_) | Need::Latest(..) => {}
+        Need::Workspace(_) | Need::Latest(..) | Need::Held(..) | Need::Conversations(..) => {}
         Need::Conversation(w, id) => {
             let stored = row.map(stored_conversation).transpose()?;
             state.conversations.put((w, id), stored);

@@ -1,8 +1,8 @@
 //! From changes to rows: what a batch writes.
 
-use schemas::conversation::Conversation;
+use schemas::conversation::{Conversation, Status};
 use schemas::tables::{self as t, Table};
-use schemas::{Timestamp, WorkspaceId};
+use schemas::{Timestamp, UserId, WorkspaceId};
 use serde::Serialize;
 use storage::background::give_way;
 use storage::tables::{Batch, Derivation, Key, Row, TablesError};
@@ -13,9 +13,13 @@ use crate::outbound::pending::PendingSend;
 
 /// The lists in which a conversation stands: all of its status, and those of its status and holder.
 fn views(conversation: &Conversation) -> [String; 2] {
-    let status = conversation.status.as_str();
-    let holder = conversation.assignee.map_or_else(|| "none".to_owned(), |user_id| user_id.to_string());
-    [format!("{status}/all"), format!("{status}/{holder}")]
+    [format!("{}/all", conversation.status.as_str()), view_of(conversation.status, conversation.assignee)]
+}
+
+/// The list of the conversations of a status that one person holds, or nobody.
+pub(super) fn view_of(status: Status, holder: Option<UserId>) -> String {
+    let holder = holder.map_or_else(|| "none".to_owned(), |user_id| user_id.to_string());
+    format!("{}/{holder}", status.as_str())
 }
 
 /// Hours since the Unix epoch.

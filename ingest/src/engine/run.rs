@@ -417,7 +417,10 @@ impl<'a> Engine<'a> {
         let decision = loop {
             match decide(&self.state, self.partition, offset, command) {
                 Ok(decision) => break decision,
-                Err(need) => self.load(vec![need]).await?,
+                Err(need) => {
+                    self.load(vec![need.clone()]).await?;
+                    decided.changes.complete(&mut self.state, &need);
+                }
             }
         };
         if let Some((code, reason)) = &decision.rejected {

@@ -25,6 +25,9 @@ const CACHE_ENTITIES: NonZeroUsize = NonZeroUsize::new(20_000).expect("not zero"
 /// How many workspaces a partition keeps in memory with their channels, agents and assignment queue.
 const CACHE_WORKSPACES: NonZeroUsize = NonZeroUsize::new(2_000).expect("not zero");
 
+/// For how many people a partition keeps in memory which open conversations they hold. It is asked for when somebody leaves.
+const CACHE_HOLDERS: NonZeroUsize = NonZeroUsize::new(100).expect("not zero");
+
 /// How many numbers of the contact's last messages are kept to count what somebody has not read. Older ones count as read.
 pub(super) const RECENT_INBOUND: usize = 100;
 
@@ -84,6 +87,10 @@ pub enum Need {
     Workspace(WorkspaceId),
     /// A conversation.
     Conversation(WorkspaceId, ConversationId),
+    /// Several conversations.
+    Conversations(WorkspaceId, Vec<ConversationId>),
+    /// The open conversations that somebody holds.
+    Held(WorkspaceId, UserId),
     /// A contact.
     Contact(WorkspaceId, ContactId),
     /// The contact behind an address on a channel.
@@ -153,6 +160,8 @@ impl<K: Hash + Eq, V> Cache<K, V> {
 pub struct State {
     pub(super) workspaces: Cache<WorkspaceId, WorkspaceState>,
     pub(super) conversations: Cache<(WorkspaceId, ConversationId), StoredConversation>,
+    /// The open conversations of people, for those who were asked for: kept up to date from then on.
+    pub(super) held: Cache<(WorkspaceId, UserId), BTreeSet<ConversationId>>,
     pub(super) contacts: Cache<(WorkspaceId, ContactId), Contact>,
     pub(super) identities: Cache<(WorkspaceId, ChannelId, String), ContactId>,
     pub(super) latest: Cache<(WorkspaceId, ContactId, ChannelId), ConversationId>,
@@ -168,6 +177,7 @@ impl Default for State {
         Self {
             workspaces: Cache::new(CACHE_WORKSPACES),
             conversations: Cache::new(CACHE_ENTITIES),
+            held: Cache::new(CACHE_HOLDERS),
             contacts: Cache::new(CACHE_ENTITIES),
             identities: Cache::new(CACHE_ENTITIES),
             latest: Cache::new(CACHE_ENTITIES),
@@ -196,6 +206,8 @@ impl State {
         match need {
             Need::Workspace(id) => self.workspaces.knows(id),
             Need::Conversation(w, id) => self.conversations.knows(&(*w, *id)),
+            Need::Conversations(w, ids) => ids.iter().all(|id| self.conversations.knows(&(*w, *id))),
+            Need::Held(w, user_id) => self.held.knows(&(*w, *user_id)),
             Need::Contact(w, id) => self.contacts.knows(&(*w, *id)),
             Need::Identity(w, channel, address) => self.identities.knows(&(*w, *channel, address.clone())),
             Need::Latest(w, contact, channel) => self.latest.knows(&(*w, *contact, *channel)),
@@ -204,6 +216,25 @@ impl State {
             Need::Message(w, conversation, seq) => self.messages.knows(&(*w, *conversation, *seq)),
             Need::Key(w, key) => self.keys.knows(&(*w, key.clone())),
             Need::Pending(w, id) => self.pending.knows(&(*w, *id)),
+        }
+    }
+
+    /// Follows a conversation from one holder to another, where it is known what they hold.
+    pub(super) fn follow_holder(
+        &mut self,
+        w: WorkspaceId,
+        id: ConversationId,
+        from: Option<UserId>,
+        to: Option<UserId>,
+    ) {
+        if from == to {
+            return;
+        }
+        if let Some(held) = from.and_then(|user_id| self.held.get_mut(&(w, user_id))) {
+            held.remove(&id);
+        }
+        if let Some(held) = to.and_then(|user_id| self.held.get_mut(&(w, user_id))) {
+            held.insert(id);
         }
     }
 

@@ -37,13 +37,13 @@ impl Timers {
     /// Reads the timers of a partition from its table.
     pub(super) async fn load(tables: &dyn Tables, partition: u32) -> Result<Self, TablesError> {
         let mut set = BTreeSet::new();
-        for row in scan_all(tables, t::TIMERS, partition.into()).await? {
+        for row in scan_all(tables, t::TIMERS, vec![partition.into()]).await? {
             if let [Value::Timestamp(due), Value::Uuid(id), Value::Text(timer)] = row.key.clustering.as_slice()
-                && timer == TimerKind::SnoozeEnds.as_str()
+                && let Some(kind) = TimerKind::ALL.into_iter().find(|kind| kind.as_str() == timer)
                 && let Some(workspace_id) = row.uuid("workspace_id")
             {
                 let workspace_id = WorkspaceId::from_bytes(workspace_id);
-                set.insert((*due, ConversationId::from_bytes(*id), TimerKind::SnoozeEnds, workspace_id));
+                set.insert((*due, ConversationId::from_bytes(*id), kind, workspace_id));
             }
         }
         Ok(Self { set: Mutex::new(set), changed: Notify::new() })

@@ -63,7 +63,8 @@ impl Decider<'_> {
         self.distribute()
     }
 
-    /// Publishes a change of status that is allowed. `snoozed_until` counts only for [`Status::Snoozed`].
+    /// Publishes a change of status that is allowed. `snoozed_until` counts only for [`Status::Snoozed`]. What becomes open is
+    /// taken from a holder who handles no conversations any more: nobody else would see it.
     pub(super) fn change_status(
         &mut self,
         id: ConversationId,
@@ -72,7 +73,11 @@ impl Decider<'_> {
         snoozed_until: Option<Timestamp>,
     ) -> Ruling {
         let from = self.require(id)?.conversation.status;
-        Ok(self.emit_in(id, Event::ConversationStatusChanged { from, to, reason, snoozed_until })?)
+        self.emit_in(id, Event::ConversationStatusChanged { from, to, reason, snoozed_until })?;
+        if to == Status::Open {
+            self.release_from_absent_agent(id)?;
+        }
+        Ok(())
     }
 
     pub(super) fn assign(&mut self, id: ConversationId, to: Option<UserId>) -> Ruling {
@@ -82,7 +87,7 @@ impl Decider<'_> {
         }
         if let Some(user_id) = to {
             let agent = self.view.agent(user_id)?;
-            if agent.is_none_or(|agent| !agent.active || !agent.role.handles_conversations()) {
+            if agent.is_none_or(|agent| !agent.handles_conversations()) {
                 let reason = format!("assignee: {user_id} is not a member who handles conversations");
                 return Err(reject(Rejection::InvalidValue, reason));
             }
@@ -177,7 +182,7 @@ impl Decider<'_> {
             return Ok(());
         }
         self.emit(Event::AgentConfigured { agent: merged })?;
-        self.distribute()
+        self.release_from_absent_agents()
     }
 
     pub(super) fn set_presence(
@@ -205,6 +210,10 @@ impl Decider<'_> {
         };
         let conversation = &stored.conversation;
         match timer {
+            TimerKind::HolderLeft => {
+                self.view.changes.timers.insert((self.view.workspace_id, (due, id, timer)), false);
+                self.release_from_absent_agents()?;
+            }
             TimerKind::SnoozeEnds => {
                 if conversation.status == Status::Snoozed && conversation.snoozed_until == Some(due) {
                     self.change_status(id, Status::Open, StatusReason::SnoozeEnded, None)?;

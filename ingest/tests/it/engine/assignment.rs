@@ -6,10 +6,12 @@ use schemas::UserId;
 use schemas::channel::{AssignmentPolicy, Medium};
 use schemas::command::{Actor, Command};
 use schemas::conversation::Status;
-use schemas::event::Event;
-use schemas::workspace::Availability;
+use schemas::event::{AssignmentReason, Event};
+use schemas::tables as t;
+use schemas::workspace::{Agent, Availability, Role};
+use storage::tables::{Scan, Tables};
 
-use super::hub::{Hub, sms, user};
+use super::hub::{Hub, sms, user, whatsapp};
 
 async fn hub_with(policy: AssignmentPolicy, agents: &[(u8, u32, bool)]) -> Hub {
     let hub = Hub::new().await;
@@ -130,6 +132,72 @@ async fn a_conversation_of_somebody_who_left_finds_another_when_its_contact_writ
     hub.settle().await;
     assert_eq!(hub.conversation().await.assignee, Some(user(2)));
     assert_eq!(hub.agent(user(1)).await.open_conversations, 0);
+}
+
+/// Makes somebody leave, or gives them another role.
+async fn change_agent(hub: &Hub, user_id: UserId, change: impl FnOnce(&mut Agent)) {
+    let mut agent = hub.agent(user_id).await;
+    change(&mut agent);
+    hub.append(Actor::System, Command::ConfigureAgent { agent }).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_somebody_who_leaves_holds_goes_to_others_in_steps_and_without_anybody_writing() {
+    let hub = hub_with(AssignmentPolicy::RoundRobin, &[(1, 1_000, true)]).await;
+    customers_write(&hub, 0..250).await;
+    assert_eq!(hub.agent(user(1)).await.open_conversations, 250);
+    hub.add_agent(user(2), 1_000, true).await;
+    change_agent(&hub, user(1), |agent| agent.active = false).await;
+    hub.until(async || hub.agent(user(2)).await.open_conversations == 250).await;
+    assert_eq!(hub.agent(user(1)).await.open_conversations, 0);
+    let mut steps = std::collections::BTreeMap::new();
+    for record in hub.events().await {
+        if let Event::ConversationAssigned { to: None, reason, .. } = record.event {
+            assert_eq!(reason, AssignmentReason::AgentLeft);
+            *steps.entry(record.source).or_insert(0) += 1;
+        }
+    }
+    let mut by_command = std::collections::BTreeMap::new();
+    for (source, count) in steps {
+        *by_command.entry(source.offset).or_insert(0) += count;
+    }
+    assert_eq!(by_command.into_values().collect::<Vec<_>>(), [100, 100, 50]);
+    let timers = hub.tables.scan(t::TIMERS, Scan::of([hub.partition.into()], 10)).await.unwrap();
+    assert!(timers.is_empty());
+}
+
+#[tokio::test]
+async fn a_role_that_handles_no_conversations_gives_them_back_even_if_they_came_a_moment_before() {
+    let hub = hub_with(AssignmentPolicy::RoundRobin, &[(1, 5, true)]).await;
+    let analyst = hub.agent(user(1)).await;
+    hub.configure_channel(whatsapp(), Medium::Whatsapp, AssignmentPolicy::RoundRobin, 2).await;
+    // All of it in one batch: the tables do not know yet what they hold.
+    hub.receive(sms(), "SM1", "+966500000001", "hi").await;
+    hub.receive(whatsapp(), "SM1", "+966500000002", "hi").await;
+    hub.append(Actor::System, Command::ConfigureAgent { agent: Agent { role: Role::Analyst, ..analyst } }).await;
+    hub.settle().await;
+    assert_eq!(given(&hub).await, [Some(user(1)), Some(user(1)), None, None]);
+    let agent = hub.agent(user(1)).await;
+    assert_eq!((agent.open_conversations, agent.role), (0, Role::Analyst));
+    hub.add_agent(user(2), 5, true).await;
+    hub.settle().await;
+    assert_eq!(hub.agent(user(2)).await.open_conversations, 2, "they wait for whoever comes next");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_out_of_sight_when_its_holder_left_is_released_when_it_comes_back() {
+    let hub = hub_with(AssignmentPolicy::RoundRobin, &[(1, 5, true), (2, 5, true)]).await;
+    customers_write(&hub, 0..1).await;
+    let id = hub.conversation().await.id;
+    let until = hub.now().after(Duration::from_hours(1));
+    let snooze = Command::SetStatus { conversation_id: id, status: Status::Snoozed, snoozed_until: Some(until) };
+    assert!(hub.ask(user(1), snooze).await.is_applied());
+    change_agent(&hub, user(1), |agent| agent.active = false).await;
+    hub.settle().await;
+    assert_eq!(hub.conversation().await.assignee, Some(user(1)));
+    hub.pass(Duration::from_hours(1)).await;
+    hub.until(async || hub.conversation().await.status == Status::Open).await;
+    assert_eq!(hub.conversation().await.assignee, Some(user(2)));
 }
 
 #[tokio::test]

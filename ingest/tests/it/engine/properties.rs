@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use schemas::channel::{AssignmentPolicy, Medium};
-use schemas::command::{Actor, Command, CommandRecord, DeliveryReport, SendOutcome};
+use schemas::command::{Actor, Command, CommandRecord, DeliveryReport, Remedy, SendOutcome};
 use schemas::conversation::{Conversation, Status};
 use schemas::event::{Event, EventRecord};
 use schemas::message::{Author, Body, DeliveryError, DeliveryStatus};
@@ -23,7 +23,7 @@ use super::hub::{Hub, PARTITIONS, received, sms, user, web_chat, whatsapp};
 #[derive(Clone, Debug)]
 enum Step {
     Receive { channel: u8, customer: u8, message: u8 },
-    Report { message: u8, status: u8 },
+    Report { message: u8, status: u8, remedy: u8 },
     Send { conversation: u8, author: u8, key: Option<u8> },
     Note { conversation: u8, mentions: u8 },
     Status { conversation: u8, status: u8, minutes: Option<u8> },
@@ -41,7 +41,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => (0..3_u8, 0..4_u8, 0..30_u8).prop_map(|(channel, customer, message)| Step::Receive { channel, customer, message }),
-        3 => (0..8_u8, 0..5_u8).prop_map(|(message, status)| Step::Report { message, status }),
+        3 => (0..8_u8, 0..5_u8, 0..4_u8).prop_map(|(message, status, remedy)| Step::Report { message, status, remedy }),
         4 => (0..6_u8, 0..3_u8, prop::option::of(0..4_u8)).prop_map(|(conversation, author, key)| Step::Send { conversation, author, key }),
         1 => (0..6_u8, 0..3_u8).prop_map(|(conversation, mentions)| Step::Note { conversation, mentions }),
         3 => (0..6_u8, 0..4_u8, prop::option::of(1..200_u8)).prop_map(|(conversation, status, minutes)| Step::Status { conversation, status, minutes }),
@@ -103,6 +103,20 @@ const STATUSES: [DeliveryStatus; 5] = [
     DeliveryStatus::Failed,
 ];
 
+const REMEDIES: [Option<Remedy>; 4] = [None, Some(Remedy::Resend), Some(Remedy::ResendOnce), Some(Remedy::OptOut)];
+
+/// What a provider says; a failure comes with its reason, and with what to do about it.
+fn report(external_id: &str, status: DeliveryStatus, remedy: Option<Remedy>) -> DeliveryReport {
+    let has_failed = status == DeliveryStatus::Failed;
+    DeliveryReport {
+        external_id: external_id.to_owned(),
+        provider_status: "word".to_owned(),
+        status: Some(status),
+        error: has_failed.then(|| DeliveryError { code: "x".to_owned(), reason: "a reason".to_owned() }),
+        remedy: remedy.filter(|_| has_failed),
+    }
+}
+
 fn outcome(n: u8, message: u8, hub: &Hub) -> SendOutcome {
     let error = DeliveryError { code: "x".to_owned(), reason: "a reason".to_owned() };
     let next_attempt_at = hub.now().after(Duration::from_secs(10));
@@ -125,13 +139,9 @@ fn record(hub: &Hub, known: &Known, step: &Step) -> Option<CommandRecord> {
             let command = received(channel_id, &format!("in-{message}"), &format!("+96650000000{customer}"), "hi");
             (Actor::Channel { channel_id }, command)
         }
-        Step::Report { message, status } => {
-            let report = DeliveryReport {
-                external_id: format!("out-{message}"),
-                provider_status: "word".to_owned(),
-                status: Some(STATUSES[usize::from(*status)]),
-                error: None,
-            };
+        Step::Report { message, status, remedy } => {
+            let report =
+                report(&format!("out-{message}"), STATUSES[usize::from(*status)], REMEDIES[usize::from(*remedy)]);
             (Actor::Channel { channel_id: sms() }, Command::RecordDelivery { channel_id: sms(), report })
         }
         Step::Send { conversation, author, key: wanted } => {
@@ -317,6 +327,7 @@ async fn check_invariants(hub: &Hub) {
             && let Some(user_id) = conversation.assignee
         {
             *held.entry(user_id).or_insert(0) += 1;
+            assert!(hub.agent(user_id).await.handles_conversations(), "nobody sees what somebody who left holds");
         }
         assert_eq!(conversation.status == Status::Resolved, conversation.resolved_at.is_some());
         assert!(conversation.status == Status::Snoozed || conversation.snoozed_until.is_none());
@@ -324,6 +335,36 @@ async fn check_invariants(hub: &Hub) {
     for n in 0..3 {
         assert_eq!(hub.agent(user(n)).await.open_conversations, held.get(&user(n)).copied().unwrap_or(0));
     }
+}
+
+/// The rows after one message was sent and reported on; the provider's answer to the call comes before the report with this
+/// number.
+async fn end_of(reports: &[DeliveryReport], answered_before: usize, restarts: bool) -> Vec<String> {
+    let hub = Hub::new().await;
+    hub.receive(sms(), "in-1", "+966500000001", "hi").await;
+    hub.settle().await;
+    let conversation_id = hub.conversation().await.id;
+    let message_id = hub.reply(user(1), conversation_id, "hello").await.message_id.unwrap();
+    hub.append(Actor::System, Command::BeginSend { conversation_id, message_id, attempt: 1 }).await;
+    let outcome = || SendOutcome::Accepted { external_id: "out-1".to_owned(), status: DeliveryStatus::Queued };
+    let answer = || Command::FinishSend { conversation_id, message_id, attempt: 1, outcome: outcome() };
+    for (n, report) in reports.iter().enumerate() {
+        if n == answered_before {
+            hub.append(Actor::System, answer()).await;
+        }
+        let command = Command::RecordDelivery { channel_id: sms(), report: report.clone() };
+        hub.append(Actor::Channel { channel_id: sms() }, command).await;
+        if restarts {
+            hub.settle().await;
+        }
+    }
+    if answered_before >= reports.len() {
+        hub.append(Actor::System, answer()).await;
+    }
+    hub.settle().await;
+    let mut lines = rows(&hub).await;
+    lines.retain(|line| !line.starts_with("engine_positions"));
+    lines
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -374,7 +415,7 @@ proptest! {
             for (which, later) in repeats {
                 let Some(bytes) = commands.get(which) else { continue };
                 let repeated: CommandRecord = serde_json::from_slice(bytes).unwrap();
-                if !matches!(repeated.command, Command::ReceiveMessage { .. }) {
+                if !matches!(repeated.command, Command::ReceiveMessage { .. } | Command::RecordDelivery { .. }) {
                     continue;
                 }
                 let first = doubled.iter().position(|candidate| candidate == bytes).unwrap();
@@ -390,6 +431,43 @@ proptest! {
             twice.settle().await;
             let names = |events: Vec<EventRecord>| events.iter().map(|e| (e.command_id, e.event.name())).collect::<Vec<_>>();
             assert_eq!(names(hub.events().await), names(twice.events().await));
+        });
+    }
+
+    /// A provider's reports on a message, in any order, as often as it likes, before and after its answer to the call.
+    #[test]
+    fn reports_in_any_order_and_number_end_in_the_same_state(
+        reports in prop::collection::btree_set(0..5_usize, 1..5),
+        remedy in 0..4_usize,
+        orders in prop::collection::vec(prop::collection::vec(any::<prop::sample::Index>(), 0..12), 2),
+        answers in prop::collection::vec(any::<prop::sample::Index>(), 2),
+        restarts: bool,
+    ) {
+        let remedy = REMEDIES[remedy];
+        let all: Vec<DeliveryReport> = reports
+            .into_iter()
+            .map(|n| STATUSES[n])
+            // A provider that delivers does not say that the contact wants nothing.
+            .filter(|status| remedy != Some(Remedy::OptOut) || !matches!(status, DeliveryStatus::Delivered | DeliveryStatus::Read))
+            .map(|status| report("out-1", status, remedy))
+            .collect();
+        prop_assume!(!all.is_empty());
+        block_on(async {
+            let mut ends = Vec::new();
+            for (order, answer) in orders.iter().zip(&answers) {
+                // Every report at least once: those of the order first, then all, in one direction or the other.
+                let mut sequence: Vec<_> = order.iter().map(|index| index.get(&all).clone()).collect();
+                sequence.extend(all.iter().cloned());
+                if order.len() % 2 == 1 {
+                    sequence.reverse();
+                }
+                let answered_before = answer.index(sequence.len() + 1);
+                ends.push(end_of(&sequence, answered_before, restarts).await);
+            }
+            for (a, b) in ends[0].iter().zip(&ends[1]) {
+                assert_eq!(a, b);
+            }
+            assert_eq!(ends[0].len(), ends[1].len());
         });
     }
 
