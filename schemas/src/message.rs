@@ -144,7 +144,7 @@ impl DeliveryStatus {
 
     /// Whether `next`, heard now, changes this status.
     ///
-    /// A status never goes back: queued → sent → delivered → read. `failed` ends what is not yet delivered, and yields
+    /// A report never takes a status back: queued → sent → delivered → read. `failed` ends what is not yet delivered, and yields
     /// only to evidence that the message did arrive, since carriers do report `undelivered` and then `delivered`.
     pub fn may_become(self, next: Self) -> bool {
         use DeliveryStatus::{Delivered, Failed, Queued, Read, Sent};
@@ -207,6 +207,10 @@ pub struct Message {
     /// How many calls to the provider were begun.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub attempts: u32,
+    /// How often it was sent again because the provider took it and then failed for a while; 0 once it has arrived, or
+    /// once somebody asked by hand for another sending.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub resends: u32,
     /// Whom a note mentions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mentions: Vec<UserId>,

@@ -233,6 +233,7 @@ impl World {
             external_id: None,
             client_key: None,
             attempts: 0,
+            resends: 0,
             mentions: Vec::new(),
         };
         self.emit(Some(c), None, Event::MessageAdded { message: Arc::new(message) });

@@ -104,6 +104,7 @@ pub(crate) fn message(conversation: &Conversation, seq: u64, text: &str) -> Mess
         external_id: None,
         client_key: None,
         attempts: 0,
+        resends: 0,
         mentions: Vec::new(),
     }
 }
@@ -233,6 +234,7 @@ impl Bench {
             workspace_id: workspace(w),
             role,
             credential: Credential::Session(SessionId::new(start(), &entropy(n))),
+            bot: None,
             expires_at: self.clock.now().after(Duration::from_hours(1)),
         };
         self.people.by_token.lock().unwrap().insert(token.clone(), principal);
@@ -249,6 +251,12 @@ impl Bench {
         self.change(token, |principal| {
             principal.credential = Credential::ApiToken(TokenId::new(start(), &entropy(9)));
         });
+    }
+
+    /// Makes it the API token of a program that writes under a name of its own.
+    pub(crate) fn make_bot(&self, token: &str, name: &str) {
+        self.make_api_token(token);
+        self.change(token, |principal| principal.bot = Some(name.into()));
     }
 
     /// Signs a person out.

@@ -294,6 +294,7 @@ impl<'a> Decider<'a> {
             external_id: None,
             client_key: self.record.key.clone(),
             attempts: 0,
+            resends: 0,
             mentions: Vec::new(),
         })
     }

@@ -1,10 +1,10 @@
-//! The rules for what comes from contacts and providers.
+//! The rules for what comes from contacts.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use schemas::channel::Channel;
-use schemas::command::{DeliveryReport, InboundMessage};
+use schemas::command::InboundMessage;
 use schemas::contact::{Contact, Identity};
 use schemas::conversation::{Conversation, Priority, Status};
 use schemas::event::{Event, Rejection, StatusReason};
@@ -160,34 +160,5 @@ impl Decider<'_> {
         let too_old = stored.conversation.status == Status::Resolved
             && stored.conversation.resolved_at.is_none_or(|resolved_at| self.at() > resolved_at.after(reopens_until));
         Ok((!too_old).then_some(id))
-    }
-
-    pub(super) fn record_delivery(&mut self, channel_id: ChannelId, report: &DeliveryReport) -> Ruling {
-        let Some(next) = report.status else { return Ok(()) };
-        let Some(reference) = self.view.external(channel_id, &report.external_id)?.copied() else {
-            // The provider was faster with its report than with its answer to our call, or the message is not ours.
-            let known = self.view.parked(channel_id, &report.external_id)?;
-            let news = known.is_none_or(|known| known.status.is_none_or(|status| status.may_become(next)));
-            if news {
-                self.emit(Event::DeliveryParked { channel_id, report: report.clone() })?;
-            }
-            return Ok(());
-        };
-        let Some(message) = self.view.message(reference.conversation_id, reference.seq)? else {
-            return Ok(());
-        };
-        let Some(from) = message.status else { return Ok(()) };
-        if !from.may_become(next) {
-            return Ok(());
-        }
-        let event = Event::MessageStatusChanged {
-            message_id: message.id,
-            seq: message.seq,
-            from,
-            to: next,
-            error: report.error.clone(),
-            external_id: None,
-        };
-        Ok(self.emit_in(reference.conversation_id, event)?)
     }
 }

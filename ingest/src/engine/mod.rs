@@ -17,6 +17,7 @@ mod inbound;
 mod load;
 mod outcome;
 mod publish;
+mod reports;
 mod rows;
 mod run;
 mod send;

@@ -6,7 +6,7 @@ use schemas::contact::{Contact, Identity};
 use schemas::conversation::Status;
 use schemas::event::{Event, Rejection, StatusReason};
 use schemas::message::{Author, Body, DeliveryError, DeliveryStatus, Direction};
-use schemas::{ConversationId, MessageId};
+use schemas::{ChannelId, ConversationId, MessageId};
 
 use super::decide::{Decider, Ruling, Stop, check_text, reject};
 use crate::outbound::pending::PendingSend;
@@ -157,7 +157,7 @@ impl Decider<'_> {
             }
             SendOutcome::Failed { error, opted_out } => {
                 if *opted_out {
-                    self.opt_out(&pending)?;
+                    self.opt_out(pending.conversation_id, pending.channel_id)?;
                 }
                 self.change_delivery(&pending, DeliveryStatus::Failed, Some(error.clone()), None)
             }
@@ -193,21 +193,23 @@ impl Decider<'_> {
         Ok(self.emit_in(pending.conversation_id, event)?)
     }
 
-    fn opt_out(&mut self, pending: &PendingSend) -> Ruling {
-        let contact_id = self.require(pending.conversation_id)?.conversation.contact_id;
+    /// The contact of a conversation wants no more messages on its channel.
+    pub(super) fn opt_out(&mut self, conversation_id: ConversationId, channel_id: ChannelId) -> Ruling {
+        let contact_id = self.require(conversation_id)?.conversation.contact_id;
         let Some(known) = self.view.contact(contact_id)? else {
             return Ok(());
         };
-        if known.opted_out.contains(&pending.channel_id) {
+        if known.opted_out.contains(&channel_id) {
             return Ok(());
         }
         let mut contact = known.clone();
-        contact.opted_out.push(pending.channel_id);
+        contact.opted_out.push(channel_id);
         Ok(self.emit(Event::ContactUpdated { contact })?)
     }
 }
 
-fn check_sendable(channel: &Channel, contact: Option<&Contact>, body: &Body) -> Ruling {
+/// Refuses what cannot be sent on the channel, to this contact, at all.
+pub(super) fn check_sendable(channel: &Channel, contact: Option<&Contact>, body: &Body) -> Ruling {
     if !channel.active {
         let reason = format!("channel: {:?} is switched off; switch it on in the settings first", channel.name);
         return Err(reject(Rejection::ChannelInactive, reason));

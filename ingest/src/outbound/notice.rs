@@ -13,6 +13,8 @@ use serde_json::value::RawValue;
 pub(super) enum Notice {
     /// A message is to be sent.
     Queued(MessageId),
+    /// A message that was sent, or had failed, is to be sent once more.
+    QueuedAgain(MessageId),
     /// A message is not to be sent any more: it was sent, or failed for good.
     Settled(MessageId),
     /// A channel was configured.
@@ -70,7 +72,7 @@ pub(super) fn read(record: &[u8]) -> Result<(u64, Notice), serde_json::Error> {
         "message_status_changed" => {
             let id = field(event.message_id)?;
             if field::<DeliveryStatus>(event.to)? == DeliveryStatus::Queued {
-                Notice::Queued(id)
+                Notice::QueuedAgain(id)
             } else {
                 Notice::Settled(id)
             }
@@ -101,7 +103,9 @@ mod tests {
             {
                 Notice::Queued(message.id)
             }
-            Event::MessageStatusChanged { message_id, to: DeliveryStatus::Queued, .. } => Notice::Queued(message_id),
+            Event::MessageStatusChanged { message_id, to: DeliveryStatus::Queued, .. } => {
+                Notice::QueuedAgain(message_id)
+            }
             Event::MessageStatusChanged { message_id, .. } => Notice::Settled(message_id),
             Event::ChannelConfigured { channel } => Notice::Channel(channel.id),
             _ => Notice::Nothing,

@@ -4,7 +4,7 @@
 //! ever sent, and a queue sends one message at a time; so messages of a conversation go out by `seq`, and one that waits
 //! holds back those behind it. Lanes take turns, each with its own limits, so that a channel that hangs holds up no other.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use schemas::{ChannelId, ConversationId, MessageId, WorkspaceId};
@@ -58,6 +58,10 @@ pub(super) struct Schedule {
     /// For messages that are done: the last command about them that was ours.
     fences: HashMap<MessageId, u64>,
     fences_by_offset: BTreeSet<(u64, MessageId)>,
+    /// Messages that were queued again before the end of the job that had sent them was taken in here.
+    again: HashSet<MessageId>,
+    /// Whether such a job has ended since: the row of its message is to be read.
+    missed: bool,
 }
 
 impl Schedule {
@@ -70,6 +74,8 @@ impl Schedule {
             in_flight: 0,
             fences: HashMap::new(),
             fences_by_offset: BTreeSet::new(),
+            again: HashSet::new(),
+            missed: false,
         }
     }
 
@@ -109,6 +115,29 @@ impl Schedule {
 
     pub(super) fn knows(&self, message_id: MessageId) -> bool {
         self.places.contains_key(&message_id)
+    }
+
+    /// Notes that a message was queued again, by the command at this offset: so what was done of it before then is over.
+    pub(super) fn queued_again(&mut self, message_id: MessageId, offset: u64) {
+        if self.is_under_way(message_id) {
+            self.again.insert(message_id);
+        } else if self.fences.get(&message_id).is_some_and(|fence| *fence <= offset) {
+            // The very command that ended the job may have queued the message again, by a report that had come before.
+            self.fences.remove(&message_id);
+        }
+    }
+
+    /// Whether a message was queued again whose job was still under way, and has ended since. Asked once for each.
+    pub(super) fn missed_a_message(&mut self) -> bool {
+        std::mem::take(&mut self.missed)
+    }
+
+    fn is_under_way(&self, message_id: MessageId) -> bool {
+        let busy = |(channel_id, conversation_id, seq): &(ChannelId, ConversationId, u64)| {
+            let queue = self.lanes.get(channel_id).and_then(|lane| lane.queues.get(conversation_id));
+            queue.and_then(|queue| queue.busy).is_some_and(|busy| busy.seq == *seq)
+        };
+        self.places.get(&message_id).is_some_and(busy)
     }
 
     /// Takes a message in.
@@ -266,6 +295,7 @@ impl Schedule {
     /// A job is over. Returns whether the channel was healthy before and is not now.
     pub(super) fn finished(&mut self, entry: &Entry, fate: Fate, health: Health, now: Instant) -> bool {
         self.in_flight = self.in_flight.saturating_sub(1);
+        let again = self.again.remove(&entry.message_id);
         let (channel_id, conversation_id) = (entry.channel_id, entry.conversation_id);
         let Some(lane) = self.lanes.get_mut(&channel_id) else {
             return false;
@@ -288,7 +318,9 @@ impl Schedule {
                 Fate::Done { fence } => {
                     queue.messages.remove(&entry.seq);
                     self.places.remove(&entry.message_id);
-                    if let Some(fence) = fence {
+                    if again {
+                        self.missed = true;
+                    } else if let Some(fence) = fence {
                         self.fences.insert(entry.message_id, fence);
                         self.fences_by_offset.insert((fence, entry.message_id));
                     }
@@ -529,6 +561,24 @@ mod tests {
         schedule.passed(9);
         assert!(schedule.fences.is_empty() && schedule.fences_by_offset.is_empty());
         assert_eq!(schedule.admit(job, now), Admission::Added, "queued again by hand");
+    }
+
+    #[test]
+    fn what_is_queued_again_is_taken_in_whichever_comes_first_that_or_the_end_of_its_job() {
+        let now = Instant::now();
+        let mut schedule = schedule(now, [(0, 0, 1)]);
+        let job = take(&mut schedule, now).pop().unwrap();
+        schedule.finished(&job, Fate::Done { fence: Some(8) }, Health::Answered, now);
+        assert_eq!(schedule.admit(job.clone(), now), Admission::Known);
+        schedule.queued_again(job.message_id, 8);
+        assert_eq!(schedule.admit(job.clone(), now), Admission::Added, "by the command that ended the job");
+        let job = take(&mut schedule, now).pop().unwrap();
+        schedule.queued_again(job.message_id, 9);
+        assert_eq!(schedule.admit(job.clone(), now), Admission::Known);
+        assert!(!schedule.missed_a_message());
+        schedule.finished(&job, Fate::Done { fence: Some(9) }, Health::Answered, now);
+        assert!(schedule.missed_a_message() && !schedule.missed_a_message());
+        assert_eq!(schedule.admit(job, now), Admission::Added);
     }
 
     #[test]

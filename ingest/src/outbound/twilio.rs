@@ -16,7 +16,7 @@ use schemas::message::{DeliveryError, DeliveryStatus};
 use serde::Deserialize;
 
 use super::sender::{Candidate, LookUp, OutboundMessage, SendVerdict, Sender};
-use crate::provider::twilio::errors::{Class, class, reason};
+use crate::provider::twilio::errors::{Class, class, reason, remedy};
 use crate::provider::twilio::status_of;
 
 /// The most bytes of an answer that are read.
@@ -254,11 +254,8 @@ fn messages_url(api_base: &str, account_sid: &str) -> Option<Url> {
 /// Reads an answer up to [`MAX_ANSWER_BYTES`]; what is beyond is left.
 async fn read(mut response: Response) -> Result<Answer, reqwest::Error> {
     let status = response.status();
-    let retry_after = response
-        .headers()
-        .get(header::RETRY_AFTER)
-        .and_then(|value| value.to_str().ok()?.trim().parse().ok())
-        .map(Duration::from_secs);
+    let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+    let retry_after = text(header::RETRY_AFTER).and_then(|after| wait_of(after, text(header::DATE)));
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {
         let room = MAX_ANSWER_BYTES - body.len();
@@ -341,10 +338,12 @@ fn judge_success(body: &[u8]) -> SendVerdict {
     };
     let report = report_of(&message);
     match (report.status, report.error) {
-        (Some(DeliveryStatus::Failed), Some(error)) => {
-            let opted_out = message.error_code.and_then(class) == Some(Class::OptedOut);
-            SendVerdict::Permanent { error, opted_out }
-        }
+        // Taken and failed in one answer: it is not on its way, so nothing has to be looked up.
+        (Some(DeliveryStatus::Failed), Some(error)) => match message.error_code.and_then(class) {
+            Some(Class::Safe) => SendVerdict::Safe { error, retry_after: None, reached: true },
+            Some(Class::Account) => SendVerdict::ConfigOrAccount { error },
+            class => SendVerdict::Permanent { error, opted_out: class == Some(Class::OptedOut) },
+        },
         (status, _) => SendVerdict::Accepted { external_id: message.sid, status: at_least_sent(status) },
     }
 }
@@ -360,14 +359,24 @@ fn at_least_sent(status: Option<DeliveryStatus>) -> DeliveryStatus {
 fn report_of(message: &MessageResource) -> DeliveryReport {
     let word = message.status.clone().unwrap_or_default();
     let status = status_of(&word);
+    let has_failed = status == Some(DeliveryStatus::Failed);
     let error = match message.error_code.filter(|code| *code != 0).map(|code| code.to_string()) {
         Some(code) => Some(DeliveryError { reason: reason(&code, message.error_message.as_deref()), code }),
-        None if status == Some(DeliveryStatus::Failed) => {
-            Some(error(&word, format!("Twilio reports the message as {word} without a reason.")))
-        }
+        None if has_failed => Some(error(&word, format!("Twilio reports the message as {word} without a reason."))),
         None => None,
     };
-    DeliveryReport { external_id: message.sid.clone(), provider_status: word, status, error }
+    let remedy = message.error_code.filter(|_| has_failed).and_then(remedy);
+    DeliveryReport { external_id: message.sid.clone(), provider_status: word, status, error, remedy }
+}
+
+/// What `Retry-After` asks for (RFC 9110, section 10.2.3): seconds, or a moment. A moment is taken from the answer's own
+/// `Date`, so that a clock that is wrong here or there does no harm; without one it says nothing. What has passed is no wait.
+fn wait_of(retry_after: &str, date: Option<&str>) -> Option<Duration> {
+    if let Ok(seconds) = retry_after.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let (until, from) = (parse_date(retry_after)?, parse_date(date?)?);
+    Some(until.since(from))
 }
 
 /// Twilio may change line ends and blanks at the ends of a text.
@@ -413,6 +422,18 @@ mod tests {
     }
 
     #[test]
+    fn retry_after_is_a_number_of_seconds_or_a_moment() {
+        let date = Some("Sun, 22 Nov 2026 09:30:00 GMT");
+        let seconds = |text, date| wait_of(text, date).map(|wait| wait.as_secs());
+        assert_eq!(seconds(" 7 ", None), Some(7));
+        assert_eq!(seconds("Sun, 22 Nov 2026 09:30:45 GMT", date), Some(45));
+        assert_eq!(seconds("Sun, 22 Nov 2026 09:00:00 GMT", date), Some(0));
+        for (text, date) in [("Sun, 22 Nov 2026 09:30:45 GMT", None), ("soon", date), ("-1", date), ("", date)] {
+            assert_eq!(seconds(text, date), None, "{text:?}");
+        }
+    }
+
+    #[test]
     fn the_address_of_the_api_may_have_a_path_and_an_account_never_leaves_its_place() {
         let url = |base: &str, sid: &str| messages_url(base, sid).map(String::from);
         let expected = Some("https://x/2010-04-01/Accounts/AC1/Messages.json".to_owned());
@@ -445,6 +466,10 @@ mod tests {
         assert!(matches!(judge(201, "{}"), SendVerdict::Ambiguous { .. }));
         let failed = r#"{"sid": "SM1", "status": "failed", "error_code": 21610}"#;
         assert!(matches!(judge(201, failed), SendVerdict::Permanent { opted_out: true, .. }));
+        let failed = r#"{"sid": "SM1", "status": "failed", "error_code": 30001}"#;
+        assert!(matches!(judge(201, failed), SendVerdict::Safe { reached: true, .. }));
+        let failed = r#"{"sid": "SM1", "status": "failed", "error_code": 30003}"#;
+        assert!(matches!(judge(201, failed), SendVerdict::Permanent { opted_out: false, .. }));
         let accepted = SendVerdict::Accepted { external_id: "SM1".to_owned(), status: DeliveryStatus::Sent };
         assert_eq!(judge(201, r#"{"sid": "SM1", "status": "accepted", "error_code": null}"#), accepted);
         assert_eq!(judge(200, r#"{"sid": "SM1", "status": "new word"}"#), accepted);

@@ -287,6 +287,9 @@ impl Worker {
                 }
             }
         }
+        if self.schedule.missed_a_message() {
+            self.scan_from = Some(now);
+        }
     }
 
     /// Reads what came to the topic `events`.
@@ -326,6 +329,10 @@ impl Worker {
         self.schedule.passed(offset);
         match notice {
             Notice::Queued(message_id) => self.take_in(message_id, offset).await?,
+            Notice::QueuedAgain(message_id) => {
+                self.schedule.queued_again(message_id, offset);
+                self.take_in(message_id, offset).await?;
+            }
             Notice::Settled(message_id) if !self.schedule.is_stale(message_id, offset) => {
                 self.schedule.forget(message_id);
             }

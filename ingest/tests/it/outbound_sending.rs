@@ -10,6 +10,8 @@ use ingest::outbound::backoff::Backoff;
 use ingest::outbound::breaker::BreakerSettings;
 use ingest::outbound::pending::PendingSend;
 use ingest::outbound::{OutboundDeps, Settings};
+use ingest::provider::twilio::Twilio;
+use ingest::provider::{Inbound, ProviderModule as _};
 use proptest::prelude::*;
 use schemas::channel::{ChannelRecord, Credentials, Medium};
 use schemas::command::{Actor, Command, InboundMessage};
@@ -271,6 +273,34 @@ async fn what_was_safely_refused_is_sent_again() {
     hub.status(id, DeliveryStatus::Sent).await;
     assert_eq!(hub.deferrals(id).await, [("20429".to_owned(), false), ("21611".to_owned(), false)]);
     assert_eq!((fake.posts().len(), fake.look_ups()), (3, 0));
+}
+
+#[tokio::test]
+async fn what_the_provider_took_and_then_failed_at_for_a_while_is_sent_again() {
+    let (fake, record) = sms_channel().await;
+    let hub = Hub::running(&record).await;
+    let conversation = hub.contact_writes(&record, "+966501").await;
+    let id = hub.send(&record, conversation, "hello").await;
+    hub.status(id, DeliveryStatus::Sent).await;
+    let channel_id = record.channel.id;
+    let report = |number: usize, word: &str, code: &str| {
+        let body = format!("MessageSid=SM{number:032x}&MessageStatus={word}&ErrorCode={code}");
+        match Twilio.parse("", body.as_bytes()).unwrap().pop().unwrap() {
+            Inbound::Report(report) => Command::RecordDelivery { channel_id, report },
+            other => panic!("{other:?}"),
+        }
+    };
+    hub.append(&record, report(0, "undelivered", "30017")).await;
+    hub.status(id, DeliveryStatus::Queued).await;
+    within("the second sending", fake.wait_for_posts(2)).await;
+    hub.event("the second answer", |event| {
+        let second = format!("SM{:032x}", 1);
+        matches!(&event.event, Event::MessageStatusChanged { external_id: Some(sid), .. } if *sid == second)
+    })
+    .await;
+    hub.append(&record, report(1, "delivered", "0")).await;
+    hub.status(id, DeliveryStatus::Delivered).await;
+    assert_eq!((fake.taken(), fake.look_ups()), (vec!["hello".to_owned(); 2], 0));
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use schemas::channel::{AssignmentPolicy, Channel, Medium, Provider};
 use schemas::command::{
-    Actor, COMMAND_VERSION, Command, CommandRecord, DeliveryReport, InboundMessage, SendOutcome, TimerKind,
+    Actor, COMMAND_VERSION, Command, CommandRecord, DeliveryReport, InboundMessage, Remedy, SendOutcome, TimerKind,
 };
 use schemas::contact::{Contact, Identity};
 use schemas::conversation::{Conversation, LastMessage, Priority, Status};
@@ -77,6 +77,7 @@ fn report() -> DeliveryReport {
         provider_status: "undelivered".to_owned(),
         status: Some(DeliveryStatus::Failed),
         error: Some(error()),
+        remedy: Some(Remedy::OptOut),
     }
 }
 
@@ -137,6 +138,7 @@ fn message() -> Message {
         external_id: Some("SM1".to_owned()),
         client_key: Some("k-1".to_owned()),
         attempts: 1,
+        resends: 2,
         mentions: vec![user_id()],
     }
 }

@@ -309,6 +309,7 @@ impl VisitorSession {
                         provider_status: word.to_owned(),
                         status: Some(status),
                         error: None,
+                        remedy: None,
                     },
                 })
             })

@@ -1,6 +1,11 @@
 //! What Twilio's error codes mean for a message and for the channel that sends it.
 //!
+//! An error comes with the answer to a call, where its [`Class`] says how to go on, or with a later report on a message that
+//! Twilio took, where [`remedy`] says whether to send it again.
+//!
 //! Source: Twilio's "Error and Warning Dictionary", and the notes there on which errors may be tried again.
+
+use schemas::command::Remedy;
 
 /// What to do about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +84,20 @@ pub fn class(code: u32) -> Option<Class> {
     known(code).map(|(_, class, _)| *class)
 }
 
+/// The carrier gave no reason: it may be something that passes, or not.
+const UNKNOWN_ERROR: u32 = 30_008;
+
+/// What to do about a message that Twilio took and reports as failed with this code; `None` if there is nothing to do.
+pub fn remedy(code: u32) -> Option<Remedy> {
+    match class(code)? {
+        Class::Safe if code == UNKNOWN_ERROR => Some(Remedy::ResendOnce),
+        Class::Safe => Some(Remedy::Resend),
+        Class::OptedOut => Some(Remedy::OptOut),
+        // Nothing here passes by itself, or it is no error of a message that was taken.
+        Class::Ambiguous | Class::Permanent | Class::Account => None,
+    }
+}
+
 /// A sentence for the agent on an error code; `detail` is what Twilio itself says, for codes that are not known here.
 pub fn reason(code: &str, detail: Option<&str>) -> String {
     if let Some((_, _, reason)) = code.parse().ok().and_then(known) {
@@ -100,6 +119,24 @@ mod tests {
         for (code, expected, text) in KNOWN {
             assert_eq!(class(*code), Some(*expected));
             assert_eq!(reason(&code.to_string(), Some("other")), *text);
+        }
+    }
+
+    #[test]
+    fn what_passes_is_sent_again_and_a_stop_is_kept() {
+        for (code, expected) in [
+            (30_001, Some(Remedy::Resend)),
+            (30_017, Some(Remedy::Resend)),
+            (30_022, Some(Remedy::Resend)),
+            (63_018, Some(Remedy::Resend)),
+            (30_008, Some(Remedy::ResendOnce)),
+            (21_610, Some(Remedy::OptOut)),
+            (30_003, None),
+            (30_002, None),
+            (20_500, None),
+            (99_999, None),
+        ] {
+            assert_eq!(remedy(code), expected, "{code}");
         }
     }
 

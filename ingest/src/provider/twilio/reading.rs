@@ -194,6 +194,8 @@ fn report(form: &Form<'_>, word: &str) -> Result<DeliveryReport, ParseError> {
     let status = status_of(word);
     let code = form.text("ErrorCode")?.filter(|code| code != "0");
     let detail = form.text("ErrorMessage")?.or(form.text("ChannelStatusMessage")?);
+    let has_failed = status == Some(DeliveryStatus::Failed);
+    let remedy = code.as_deref().filter(|_| has_failed).and_then(|code| errors::remedy(code.parse().ok()?));
     let error = match (code, status) {
         (Some(code), _) => Some(DeliveryError { reason: errors::reason(&code, detail.as_deref()), code }),
         (None, Some(DeliveryStatus::Failed)) => Some(DeliveryError {
@@ -207,6 +209,7 @@ fn report(form: &Form<'_>, word: &str) -> Result<DeliveryReport, ParseError> {
         provider_status: bounded("MessageStatus", word.to_owned(), MAX_ID_BYTES)?,
         status,
         error,
+        remedy,
     })
 }
 

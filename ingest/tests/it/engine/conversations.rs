@@ -1,12 +1,17 @@
 //! Contacts, conversations, their states and timers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use ingest::commands::Commands;
+use ingest::engine::EngineDeps;
+use schemas::Timestamp;
 use schemas::command::{Actor, Command, InboundMessage};
 use schemas::conversation::Status;
-use schemas::event::{Event, Outcome, Rejection};
+use schemas::event::{Event, Outcome, Rejection, StatusReason};
 use schemas::message::{Author, Body, Direction};
 use schemas::tables as t;
+use storage::clock::Clock;
 use storage::tables::{Key, Scan, Tables};
 
 use super::hub::{CUSTOMER, Hub, received, send, sms, user, web_chat, whatsapp};
@@ -129,25 +134,47 @@ async fn a_snooze_ends_by_itself_even_if_the_engine_was_down_when_it_was_due() {
     assert!(hub.ask(user(1), snooze).await.is_applied());
     assert_eq!(hub.conversation().await.snoozed_until, Some(until));
     hub.pass(Duration::from_hours(3)).await;
-    wait_for_status(&hub, Status::Open).await;
+    hub.until(async || hub.conversation().await.status == Status::Open).await;
     assert_eq!(hub.conversation().await.snoozed_until, None);
     let timers = hub.tables.scan(t::TIMERS, Scan::of([hub.partition.into()], 10)).await.unwrap();
     assert!(timers.is_empty());
 }
 
-/// Runs the engine (which fires timers) until the conversation has this status.
-async fn wait_for_status(hub: &Hub, status: Status) {
-    use ingest::engine::{EngineStatus, run};
-    let shutdown = tokio_util::sync::CancellationToken::new();
-    let (sender, mut seen) = tokio::sync::watch::channel(EngineStatus::default());
-    let until = async {
-        while hub.conversation().await.status != status {
-            seen.changed().await.expect("the engine runs");
-        }
-        shutdown.cancel();
-    };
-    let (ran, ()) = tokio::join!(run(hub.partition, hub.deps(), sender, shutdown.clone()), until);
-    ran.unwrap();
+/// The runtime's clock, which a test can stop.
+#[derive(Debug)]
+struct RuntimeClock {
+    start: Timestamp,
+    began: tokio::time::Instant,
+}
+
+impl Clock for RuntimeClock {
+    fn now(&self) -> Timestamp {
+        self.start.after(self.began.elapsed())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timer_fires_within_the_second_in_which_it_is_due_and_never_before() {
+    for millis in [1, 999, 7_200_400] {
+        let hub = Hub::new().await;
+        hub.receive(sms(), "SM1", CUSTOMER, "later").await;
+        hub.settle().await;
+        let id = hub.conversation().await.id;
+        let until = hub.now().after(Duration::from_millis(millis));
+        let snooze = Command::SetStatus { conversation_id: id, status: Status::Snoozed, snoozed_until: Some(until) };
+        assert!(hub.ask(user(1), snooze).await.is_applied());
+        let clock = Arc::new(RuntimeClock { start: hub.now(), began: tokio::time::Instant::now() });
+        let commands = Commands::new(hub.log.clone(), clock.clone());
+        hub.until_with(EngineDeps { commands, clock, ..hub.deps() }, async || {
+            hub.conversation().await.status == Status::Open
+        })
+        .await;
+        let opened = hub.events().await.into_iter().rev().find(|record| {
+            matches!(record.event, Event::ConversationStatusChanged { reason: StatusReason::SnoozeEnded, .. })
+        });
+        let at = opened.expect("the snooze has ended").at;
+        assert!(at >= until && at.since(until) < Duration::from_secs(1), "due at {until}, fired at {at}");
+    }
 }
 
 #[tokio::test]

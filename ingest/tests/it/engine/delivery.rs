@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use schemas::command::{Actor, Command, SendOutcome};
+use ingest::outbound::pending::PendingSend;
+use schemas::command::{Actor, Command, Remedy, SendOutcome};
 use schemas::contact::Identity;
 use schemas::event::Rejection;
 use schemas::message::{Author, Body, DeliveryError, DeliveryStatus};
@@ -21,8 +22,13 @@ async fn queued(hub: &Hub) -> (ConversationId, MessageId) {
     (id, settled.message_id.unwrap())
 }
 
+async fn pending(hub: &Hub) -> Vec<PendingSend> {
+    let rows = hub.tables.scan(t::PENDING_SENDS, Scan::of([hub.partition.into()], 10)).await.unwrap();
+    rows.iter().map(|row| PendingSend::from_row(row).unwrap()).collect()
+}
+
 async fn pending_count(hub: &Hub) -> usize {
-    hub.tables.scan(t::PENDING_SENDS, Scan::of([hub.partition.into()], 10)).await.unwrap().len()
+    pending(hub).await.len()
 }
 
 fn accepted(external_id: &str) -> SendOutcome {
@@ -76,6 +82,101 @@ async fn a_failure_is_shown_with_its_reason_and_can_be_tried_again_by_hand() {
     hub.attempt(id, message_id, 2, accepted("SM9")).await;
     assert_eq!((hub.message(id, 2).await.status, hub.message(id, 2).await.error), (Some(DeliveryStatus::Sent), None));
     assert_eq!(hub.ask(user(1), retry()).await.rejection().0, Rejection::InvalidTransition);
+}
+
+#[tokio::test]
+async fn a_failure_that_passes_after_the_provider_took_the_message_sends_it_again() {
+    let hub = Hub::new().await;
+    let (id, message_id) = queued(&hub).await;
+    hub.attempt(id, message_id, 1, accepted("SM9")).await;
+    hub.report_failure(sms(), "SM9", Some(Remedy::Resend)).await;
+    hub.settle().await;
+    let message = hub.message(id, 2).await;
+    assert_eq!((message.status, message.external_id), (Some(DeliveryStatus::Queued), None));
+    assert_eq!((message.attempts, message.resends, message.error), (1, 1, Some(error("30000"))));
+    let pending = pending(&hub).await.pop().unwrap();
+    let wait = pending.next_attempt_at.unwrap().since(hub.now());
+    assert!(wait >= Duration::from_secs(1) && wait <= Duration::from_secs(3), "{wait:?}");
+    assert_eq!((pending.attempt, pending.in_flight, pending.ambiguous), (1, false, false));
+    // What is repeated of the first sending says nothing of the second, before and after the provider has taken it.
+    for attempt in [None, Some(2)] {
+        if let Some(attempt) = attempt {
+            hub.attempt(id, message_id, attempt, accepted("SM10")).await;
+        }
+        let before = hub.message(id, 2).await;
+        hub.report_failure(sms(), "SM9", Some(Remedy::Resend)).await;
+        hub.report(sms(), "SM9", DeliveryStatus::Sent).await;
+        hub.settle().await;
+        assert_eq!(hub.message(id, 2).await, before);
+    }
+    hub.report(sms(), "SM10", DeliveryStatus::Delivered).await;
+    hub.settle().await;
+    let message = hub.message(id, 2).await;
+    assert_eq!((message.status, message.resends, message.error), (Some(DeliveryStatus::Delivered), 0, None));
+}
+
+#[tokio::test]
+async fn messages_are_sent_again_for_as_long_as_it_may_help() {
+    for (remedy, resends) in
+        [(None, 0), (Some(Remedy::OptOut), 0), (Some(Remedy::ResendOnce), 1), (Some(Remedy::Resend), 8)]
+    {
+        let hub = Hub::new().await;
+        let (id, message_id) = queued(&hub).await;
+        let mut attempt = 0;
+        while hub.message(id, 2).await.status == Some(DeliveryStatus::Queued) {
+            attempt += 1;
+            hub.attempt(id, message_id, attempt, accepted(&format!("SM-{attempt}"))).await;
+            hub.report_failure(sms(), &format!("SM-{attempt}"), remedy).await;
+            hub.settle().await;
+        }
+        assert_eq!(attempt, resends + 1, "{remedy:?}");
+        let message = hub.message(id, 2).await;
+        assert_eq!((message.status, message.error), (Some(DeliveryStatus::Failed), Some(error("30000"))));
+        assert!(pending(&hub).await.is_empty());
+        let answer = hub.reply(user(1), id, "are you there?").await;
+        assert_eq!(answer.is_applied(), remedy != Some(Remedy::OptOut));
+        if remedy != Some(Remedy::OptOut) {
+            // By hand the count begins anew.
+            assert!(hub.ask(user(1), Command::RetryMessage { conversation_id: id, seq: 2 }).await.is_applied());
+            assert_eq!(hub.message(id, 2).await.resends, 0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_failure_that_passes_and_overtakes_the_answer_of_the_call_is_seen_too() {
+    let hub = Hub::new().await;
+    let (id, message_id) = queued(&hub).await;
+    hub.report_failure(sms(), "SM9", Some(Remedy::Resend)).await;
+    hub.attempt(id, message_id, 1, accepted("SM9")).await;
+    assert_eq!(hub.message(id, 2).await.status, Some(DeliveryStatus::Queued));
+    assert!(pending(&hub).await[0].next_attempt_at.is_some());
+}
+
+#[tokio::test]
+async fn proof_that_an_earlier_sending_arrived_ends_the_later_one() {
+    let hub = Hub::new().await;
+    let (id, message_id) = queued(&hub).await;
+    hub.attempt(id, message_id, 1, accepted("SM9")).await;
+    hub.report_failure(sms(), "SM9", Some(Remedy::Resend)).await;
+    hub.report(sms(), "SM9", DeliveryStatus::Delivered).await;
+    hub.settle().await;
+    let message = hub.message(id, 2).await;
+    assert_eq!((message.status, message.external_id.as_deref()), (Some(DeliveryStatus::Delivered), Some("SM9")));
+    assert!(pending(&hub).await.is_empty());
+}
+
+#[tokio::test]
+async fn whoever_was_blocked_meanwhile_is_not_written_to_again() {
+    let hub = Hub::new().await;
+    let (id, message_id) = queued(&hub).await;
+    hub.attempt(id, message_id, 1, accepted("SM9")).await;
+    let contact_id = hub.conversation().await.contact_id;
+    let block = Command::UpdateContact { contact_id, name: None, email: None, blocked: Some(true) };
+    assert!(hub.ask(user(1), block).await.is_applied());
+    hub.report_failure(sms(), "SM9", Some(Remedy::Resend)).await;
+    hub.settle().await;
+    assert_eq!(hub.message(id, 2).await.status, Some(DeliveryStatus::Failed));
 }
 
 #[tokio::test]

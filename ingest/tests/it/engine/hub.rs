@@ -6,10 +6,10 @@ use std::time::Duration;
 use ingest::commands::Commands;
 use ingest::engine::{EngineDeps, EngineStatus, run};
 use schemas::channel::{AssignmentPolicy, Channel, Medium, Provider};
-use schemas::command::{Actor, Command, CommandRecord, DeliveryReport, InboundMessage, SendOutcome};
+use schemas::command::{Actor, Command, CommandRecord, DeliveryReport, InboundMessage, Remedy, SendOutcome};
 use schemas::conversation::Conversation;
 use schemas::event::{Event, EventRecord, Outcome, Rejection};
-use schemas::message::{Author, Body, DeliveryStatus, Message};
+use schemas::message::{Author, Body, DeliveryError, DeliveryStatus, Message};
 use schemas::tables::{self as t, message_bucket};
 use schemas::workspace::{Agent, Availability, Role};
 use schemas::{ChannelId, ConversationId, MessageId, Timestamp, UserId, WorkspaceId};
@@ -144,6 +144,19 @@ impl Hub {
             provider_status: status.as_str().to_owned(),
             status: Some(status),
             error: None,
+            remedy: None,
+        };
+        self.append(Actor::Channel { channel_id }, Command::RecordDelivery { channel_id, report }).await;
+    }
+
+    /// A provider reports that it failed after it had taken the message.
+    pub(super) async fn report_failure(&self, channel_id: ChannelId, external_id: &str, remedy: Option<Remedy>) {
+        let report = DeliveryReport {
+            external_id: external_id.to_owned(),
+            provider_status: "undelivered".to_owned(),
+            status: Some(DeliveryStatus::Failed),
+            error: Some(DeliveryError { code: "30000".to_owned(), reason: "a reason".to_owned() }),
+            remedy,
         };
         self.append(Actor::Channel { channel_id }, Command::RecordDelivery { channel_id, report }).await;
     }
@@ -206,6 +219,24 @@ impl Hub {
         let (ran, last) = tokio::join!(run(self.partition, self.deps(), status, shutdown.clone()), until);
         ran.unwrap();
         last
+    }
+
+    /// Runs the engine (which fires timers) until this holds.
+    pub(super) async fn until(&self, holds: impl AsyncFn() -> bool) {
+        self.until_with(self.deps(), holds).await;
+    }
+
+    pub(super) async fn until_with(&self, deps: EngineDeps, holds: impl AsyncFn() -> bool) {
+        let shutdown = CancellationToken::new();
+        let (status, mut seen) = watch::channel(EngineStatus::default());
+        let until = async {
+            while !holds().await {
+                seen.changed().await.expect("the engine runs");
+            }
+            shutdown.cancel();
+        };
+        let (ran, ()) = tokio::join!(run(self.partition, deps, status, shutdown.clone()), until);
+        ran.unwrap();
     }
 
     pub(super) fn deps(&self) -> EngineDeps {
