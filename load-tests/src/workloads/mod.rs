@@ -7,6 +7,7 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 mod fan_out;
+mod freshness;
 mod history;
 mod kill;
 mod sockets;
@@ -58,6 +59,8 @@ pub enum Workload {
     Idle(sockets::IdleOptions),
     /// kill -9 at random moments under load; every recovery is verified.
     Kill(kill::Options),
+    /// From a webhook to the KPI and the SQL table that count it.
+    Freshness(freshness::Options),
     /// The cost of ingest, an inbox page and the live KPIs as the history grows a hundredfold.
     History(history::Options),
 }
@@ -76,6 +79,7 @@ pub async fn run(workload: Workload) -> anyhow::Result<bool> {
         Workload::Stalled(options) => (fan_out::stalled(&options).await?, options.common.json),
         Workload::Idle(options) => (sockets::idle(&options).await?, options.common.json),
         Workload::Kill(options) => (kill::run(&options).await?, options.common.json),
+        Workload::Freshness(options) => (freshness::run(&options).await?, options.common.json),
         Workload::History(options) => (history::run(&options).await?, options.common.json),
     };
     print(&report, json)?;

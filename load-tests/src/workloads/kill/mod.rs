@@ -2,6 +2,9 @@
 //! data folder. Customers' webhooks come again when they got no answer, as they would; some come twice although they got
 //! one. Sockets resume after each restart. In the end every promise is checked against the harness's own history.
 
+mod answers;
+mod recovery;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +29,7 @@ const WORKSPACES: usize = 2;
 const CUSTOMERS: u64 = 40;
 const SENDERS: u64 = 8;
 const GOAL_OPEN_MS: f64 = 2_000.0;
+const GOAL_STOP_S: f64 = 10.0;
 /// The shortest and the longest time from one opening to the next kill.
 const KILL_AFTER_MS: std::ops::Range<u64> = 5..1_500;
 /// The share of acknowledged webhooks that come again all the same.
@@ -49,6 +53,9 @@ pub struct Options {
     /// Messages a second.
     #[arg(long, default_value_t = 300)]
     rate: u64,
+    /// After every so many kills, everything acknowledged is looked for.
+    #[arg(long, default_value_t = 10)]
+    verify_every: u32,
     /// Sockets that listen throughout.
     #[arg(long, default_value_t = 4)]
     sockets: u32,
@@ -68,6 +75,10 @@ struct Shared {
 impl Shared {
     fn record(&self, entry: Entry) -> anyhow::Result<()> {
         self.history.lock().unwrap_or_else(PoisonError::into_inner).record(entry)
+    }
+
+    fn with_history<T>(&self, look: impl FnOnce(&[Entry]) -> T) -> T {
+        look(self.history.lock().unwrap_or_else(PoisonError::into_inner).entries())
     }
 
     fn sync(&self) -> anyhow::Result<()> {
@@ -104,7 +115,10 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Report> {
     while let Some(sender) = senders.join_next().await {
         sender.context("a sender failed")??;
     }
-    killed?;
+    let on_the_way = killed?;
+    fixture.caught_up().await?;
+    let entries = sending.with_history(<[Entry]>::to_vec);
+    let delivered = answers::delivered(&fixture.simulator, &entries).await;
     fixture.caught_up().await?;
     let stored = stored(&fixture).await?;
     wait_for_sockets(&listening, &stored, options.sockets).await;
@@ -113,12 +127,12 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Report> {
         socket.context("a socket's task failed")??;
     }
     listening.sync()?;
-    let verdict = {
-        let history = listening.history.lock().unwrap_or_else(PoisonError::into_inner);
-        check(history.entries(), &stored)
-    };
+    let verdict = listening.with_history(|entries| check(entries, &stored));
+    let unlike_in_sql = recovery::unlike_in_sql(&fixture, &stored).await?;
+    let stopped_in = recovery::verify_stopped(&mut fixture).await?;
     let mut report = Report::new("kill", common.seed, machine);
     report.figure("verdict", &verdict);
+    report.figure("answers", delivered);
     if verdict.violations > 0 {
         let kept = std::env::temp_dir().join(format!("saler-load-kill-{}.jsonl", common.seed));
         std::fs::copy(&history_path, &kept).context("cannot keep the history")?;
@@ -133,6 +147,12 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Report> {
     report.at_most("acknowledged messages that are lost", number(verdict.lost as u64), 0.0, "");
     report.at_most("messages that are there twice", number(verdict.doubled as u64), 0.0, "");
     report.at_most("violations of any kind", number(verdict.violations as u64), 0.0, "");
+    report.at_most("violations found after a restart, while messages went on", number(on_the_way as u64), 0.0, "");
+    report.at_most("acknowledged answers that the provider never had", number(delivered.missing as u64), 0.0, "");
+    report.at_most("answers that the provider had twice", number(delivered.doubled as u64), 0.0, "");
+    report.at_least("answers acknowledged", number(delivered.acknowledged as u64), 1.0, "");
+    report.at_most("messages by which SQL and the API differ", number(unlike_in_sql), 0.0, "");
+    report.at_most("time to stop in the end", stopped_in.as_secs_f64(), GOAL_STOP_S, "s");
     report.at_most("longest time to open", number(verdict.longest_open_millis), GOAL_OPEN_MS, "ms");
     report.at_least("messages acknowledged", number(verdict.acknowledged), 1.0, "");
     Ok(report)
@@ -143,8 +163,9 @@ async fn kill_again_and_again(
     shared: &Shared,
     up: &watch::Sender<bool>,
     options: &Options,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<usize> {
     let mut random = SmallRng::seed_from_u64(options.common.seed);
+    let mut violations = 0;
     let hub = fixture.options.clone().context("the hub was not started by this program")?;
     for round in 1..=options.rounds {
         tokio::time::sleep(Duration::from_millis(random.random_range(KILL_AFTER_MS))).await;
@@ -161,11 +182,12 @@ async fn kill_again_and_again(
         shared.record(Entry::Open { round, millis })?;
         fixture.process = Some(process);
         up.send_replace(true);
-        if round % 20 == 0 {
-            info!(round, millis, "killed and opened again");
+        if round % options.verify_every.max(1) == 0 {
+            violations += recovery::violations(fixture, shared).await?;
+            info!(round, millis, violations, "killed, opened again and verified");
         }
     }
-    Ok(())
+    Ok(violations)
 }
 
 fn start_senders(fixture: &Fixture, shared: &Shared, options: &Options) -> JoinSet<anyhow::Result<()>> {
@@ -182,6 +204,10 @@ fn start_senders(fixture: &Fixture, shared: &Shared, options: &Options) -> JoinS
         };
         let interval = Duration::from_micros(1_000_000 * SENDERS / options.rate.max(1));
         tasks.spawn(sender.send_until_stopped(number, interval));
+    }
+    for (number, space) in (1..).zip(&fixture.spaces) {
+        let random = SmallRng::seed_from_u64(options.common.seed ^ number);
+        tasks.spawn(answers::answer_until_stopped(shared.clone(), space.clone(), random, options.common.seed));
     }
     tasks
 }
@@ -347,10 +373,7 @@ async fn stored(fixture: &Fixture) -> anyhow::Result<Vec<Stored>> {
 /// Waits until every socket has been given the last message, or for some time; the checker tells what is missing.
 async fn wait_for_sockets(shared: &Shared, stored: &[Stored], sockets: u32) {
     let start = Instant::now();
-    let received = || {
-        let history = shared.history.lock().unwrap_or_else(PoisonError::into_inner);
-        check(history.entries(), stored).violations
-    };
+    let received = || shared.with_history(|entries| check(entries, stored).violations);
     while sockets > 0 && start.elapsed() < SOCKETS_WITHIN && received() > 0 {
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
