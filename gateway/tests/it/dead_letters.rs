@@ -3,8 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use gateway::app::Engines;
-use gateway::config::{Sources, load};
+use gateway::app::DataFolder;
 use gateway::directory::Directory;
 use gateway::directory::dead_letters::DeadLetterRecord;
 use reqwest::Method;
@@ -13,7 +12,8 @@ use schemas::channel::Provider;
 use schemas::workspace::Role;
 use schemas::{ChannelId, DeadLetterId, Timestamp};
 use serde_json::{Value, json};
-use storage::clock::{Clock, SystemClock};
+use storage::clock::{Clock as _, SystemClock};
+use storage::tables::embedded::{EmbeddedTables, EmbeddedTablesOptions};
 
 use crate::app::{TestApp, form_urlencoded, message};
 use crate::cli::{json_of, saler};
@@ -76,15 +76,12 @@ async fn a_letter_that_can_be_read_becomes_its_message_once() {
 
 /// Puts a letter into the data folder of a stopped hub.
 async fn bury(data: &Path, shop: &Shop) -> DeadLetterId {
-    let variables = vec![("SALER_DATA__DIR".to_owned(), data.display().to_string())];
-    let config = load(&Sources { variables, ..Sources::default() }).unwrap();
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let engines = Engines::open(&config, &clock, &tokio::runtime::Handle::current()).await.unwrap();
-    let directory = Directory::new(Arc::clone(&engines.tables), Arc::clone(&clock));
-    let record = letter(shop.channel.parse().unwrap(), clock.now());
+    let tables = EmbeddedTables::open(EmbeddedTablesOptions::new(DataFolder::at(data).tables())).unwrap();
+    let directory = Directory::new(Arc::new(tables), Arc::new(SystemClock));
+    let record = letter(shop.channel.parse().unwrap(), directory.now());
     directory.put_dead_letter(shop.workspace.parse().unwrap(), &record).await.unwrap();
     // The folder is free for others when the last reference has gone.
-    tokio::task::spawn_blocking(move || drop((engines, directory))).await.unwrap();
+    tokio::task::spawn_blocking(move || drop(directory)).await.unwrap();
     record.letter.id
 }
 
