@@ -75,7 +75,8 @@ async fn every_list_is_read_whole_in_pages_of_any_size() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_person_belongs_to_so_many_workspaces_and_no_more() {
     let app = TestApp::start().await;
-    let (user, _) = app.directory.find_or_create_user("busy@x.test", None).await.unwrap();
+    let home = app.directory.create_workspace("home", None).await.unwrap();
+    let (user, _) = app.directory.find_or_create_user(&format!("busy@{}.test", home.id), None).await.unwrap();
     let mut last = None;
     for n in 0..200 {
         let workspace = app.directory.create_workspace(&format!("space {n}"), None).await.unwrap();
