@@ -185,6 +185,14 @@ port_of() {
     esac
 }
 
+# The port on which the servers talk among themselves.
+inner_port_of() {
+    case "$1" in
+    kafka-*) echo $((controller_port + ${1#kafka-} - 1)) ;;
+    cassandra) echo "$storage_port" ;;
+    esac
+}
+
 servers() {
     local number
     for ((number = 1; number <= brokers; number++)); do
@@ -461,15 +469,20 @@ answers() {
 
 listens() { timeout "$probe_timeout_s" bash -c "exec 3<>/dev/tcp/127.0.0.1/$1" >/dev/null 2>&1; }
 
+# The last errors of a server's log, or its last lines.
+explain() {
+    grep -E -A 3 'ERROR|FATAL|Exception|^Error' "$dir/$1/server.log" | tail -n 20 >&2 || tail -n 20 "$dir/$1/server.log" >&2 || true
+}
+
 wait_for() {
     local name=$1 begun=$SECONDS
     until answers "$name"; do
         if ! runs "$name"; then
-            tail -n 20 "$dir/$name/server.log" >&2 || true
+            explain "$name"
             fail "$name ended instead of answering; its log is $dir/$name/server.log"
         fi
         if ((SECONDS - begun >= wait_s)); then
-            tail -n 20 "$dir/$name/server.log" >&2 || true
+            explain "$name"
             fail "$name did not answer within $wait_s s; its log is $dir/$name/server.log"
         fi
         sleep 0.2
@@ -480,10 +493,11 @@ wait_for() {
 
 start_server() {
     local name=$1 fresh=$2 port
-    port=$(port_of "$name")
-    if listens "$port"; then
-        fail "port $port for $name is taken by another program: stop it, or set SALER_TEST_KAFKA_PORT or SALER_TEST_CQL_PORT"
-    fi
+    for port in "$(port_of "$name")" "$(inner_port_of "$name")"; do
+        if listens "$port"; then
+            fail "port $port for $name is taken by another program: stop it, or set other ports (see --help)"
+        fi
+    done
     case "$name" in
     kafka-*) start_kafka "${name#kafka-}" "$fresh" ;;
     cassandra) start_cassandra "$fresh" ;;
