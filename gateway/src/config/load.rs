@@ -94,15 +94,7 @@ pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
             faults.push(fault);
         }
     }
-    // What has the right types may still not be a value, such as an address that cannot be parsed: section by section, so
-    // that one mistake does not hide those of other sections.
-    for (section, value) in &effective {
-        let mut whole = defaults.clone();
-        whole.insert(section.clone(), value.clone());
-        if let Err(error) = Config::deserialize_table(whole) {
-            faults.push(format!("[{section}]: {}", error.message()));
-        }
-    }
+    faults.extend(faults_of_values(&effective, &defaults));
     if faults.is_empty() {
         match Config::deserialize_table(effective) {
             Ok(config) => {
@@ -115,6 +107,23 @@ pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
         }
     }
     Err(ConfigError { faults })
+}
+
+/// What has the right types may still not be a value, such as an address that cannot be parsed. Each key that is set is
+/// tried alone among the defaults, so that every mistake is told with its key, and none hides another.
+fn faults_of_values(effective: &Table, defaults: &Table) -> Vec<String> {
+    let mut faults = Vec::new();
+    for (section, keys) in effective {
+        let (Value::Table(keys), Some(Value::Table(known))) = (keys, defaults.get(section)) else { continue };
+        for (key, value) in keys.iter().filter(|(key, value)| known.get(*key) != Some(*value)) {
+            let mut whole = defaults.clone();
+            set(&mut whole, section, key, value.clone());
+            if let Err(error) = Config::deserialize_table(whole) {
+                faults.push(format!("{section}.{key}: {}", error.message()));
+            }
+        }
+    }
+    faults
 }
 
 impl Config {

@@ -83,7 +83,7 @@ fn a_wrong_configuration_names_every_mistake() {
     let output = saler(dir.path(), &["--config", file.to_str().unwrap(), "check-config"], "");
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && output.stdout.is_empty());
-    for expected in ["3 mistake(s)", "there is no key http.port", "[http]: ", "[log]: "] {
+    for expected in ["3 mistake(s)", "there is no key http.port", "http.listen: ", "log.durability: "] {
         assert!(text.contains(expected), "{text}");
     }
 }
