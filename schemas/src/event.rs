@@ -3,6 +3,7 @@
 //! The engine's state is the fold of its events; sockets, analytics and senders read nothing else. The sequence of a
 //! partition's events is a pure function of the sequence of its commands: the same commands give the same bytes.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -259,6 +260,9 @@ pub enum Event {
         availability: Availability,
         /// Whether a socket is connected.
         connected: bool,
+        /// The gateways at which one is, if gateways have names.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        gateways: BTreeSet<String>,
     },
     /// A command ended; only for commands whose sender waits.
     CommandSettled {

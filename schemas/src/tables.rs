@@ -245,6 +245,13 @@ tables! {
     COMMAND_KEYS_SWEPT = "command_keys_swept" (int("partition")) () Ascending (int("hour"));
     /// The first row of a partition's outbox that may still be there, so that a start need not walk over deleted ones.
     OUTBOX_START = "outbox_start" (int("partition")) () Ascending (int("last_offset"));
+
+    // What processes tell each other.
+
+    /// Which turn of sending the messages of a partition is on: taken by compare-and-set.
+    SENDER_TURNS = "sender_turns" (int("partition")) () Ascending (int("turn"));
+    /// The gateways that run (`kind` = "gateway"): each writes another `beat` again and again.
+    NODES = "nodes" (text("kind")) (text("name")) Ascending (int("beat"));
 }
 
 impl Table {

@@ -1,5 +1,7 @@
 //! Workspaces (tenants), the people in them, and what each role may do.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{TeamId, Timestamp, UserId, WorkspaceId};
@@ -102,6 +104,9 @@ pub struct Agent {
     /// Whether at least one of their sockets is connected (with a grace for reconnects).
     #[serde(default)]
     pub connected: bool,
+    /// The gateways at which a socket is connected: the last that says it has none ends `connected`.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub gateways: BTreeSet<String>,
     /// How many open conversations they hold now.
     #[serde(default)]
     pub open_conversations: u32,

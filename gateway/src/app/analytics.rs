@@ -17,8 +17,9 @@ use storage::log::{Log, Topic};
 use tokio_util::sync::CancellationToken;
 
 use super::engines::DataFolder;
+use super::remote::{Remote, RemoteBoards};
 use super::tasks::Tasks;
-use crate::config::Config;
+use crate::config::{Config, Role, Roles};
 use crate::http::analytics::{AnalyticsPort, QueryError};
 use crate::realtime::{BoardFeed, BoardSource, WatchFeed};
 
@@ -26,9 +27,10 @@ use crate::realtime::{BoardFeed, BoardSource, WatchFeed};
 const RELEASE_EVERY: Duration = Duration::from_secs(30);
 
 /// What of analytics the rest of the hub is given.
+#[derive(Clone, Debug)]
 pub(super) struct Started {
     pub(super) port: Arc<dyn AnalyticsPort>,
-    pub(super) boards: Option<Arc<dyn BoardSource>>,
+    pub(super) boards: Arc<dyn BoardSource>,
 }
 
 /// Analytics behind the gateway's port.
@@ -70,8 +72,26 @@ impl BoardSource for BoardsOf {
     }
 }
 
-/// Opens what analytics keeps and starts to follow the log.
+/// Starts analytics in this process if it has the role; else asks those that have it.
 pub(super) async fn start(
+    config: &Config,
+    roles: &Roles,
+    log: &Arc<dyn Log>,
+    clock: &Arc<dyn Clock>,
+    tasks: &mut Tasks,
+) -> anyhow::Result<Started> {
+    if roles.has(Role::Analytics) {
+        return start_here(config, log, clock, tasks).await;
+    }
+    if config.analytics.urls().is_empty() && roles.has(Role::Gateway) {
+        tracing::warn!("analytics.urls is empty: KPIs, boards and SQL are answered 503 by this process");
+    }
+    let remote = Arc::new(Remote::new(config).context("no HTTP client can be made for analytics")?);
+    Ok(Started { port: Arc::clone(&remote) as _, boards: Arc::new(RemoteBoards(remote)) })
+}
+
+/// Opens what analytics keeps and starts to follow the log.
+async fn start_here(
     config: &Config,
     log: &Arc<dyn Log>,
     clock: &Arc<dyn Clock>,
@@ -93,7 +113,7 @@ pub(super) async fn start(
         Ok(())
     });
     let port = Arc::new(Adapter { analytics: Arc::clone(&analytics), max_rows: config.sql.max_rows });
-    Ok(Started { port, boards: Some(Arc::new(BoardsOf(analytics))) })
+    Ok(Started { port, boards: Arc::new(BoardsOf(analytics)) })
 }
 
 fn sql_options(config: &Config) -> anyhow::Result<SqlOptions> {

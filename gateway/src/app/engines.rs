@@ -5,6 +5,7 @@
 //! DIR/log/       the log
 //! DIR/tables/    the tables
 //! DIR/analytics/ what analytics keeps
+//! DIR/analytics.lock   held by the process whose analytics that is, if log and tables are elsewhere
 //! ```
 
 use std::io::Write;
@@ -19,6 +20,7 @@ use storage::tables::embedded::{EmbeddedTables, EmbeddedTablesOptions};
 use storage::tables::{Tables, TablesError};
 use tokio::runtime::Handle;
 
+use super::cluster::{self, Leaving};
 use crate::config::{Config, DurabilityMode};
 
 /// The layout that this version reads and writes.
@@ -38,9 +40,7 @@ pub enum EngineSetupError {
         reason: String,
     },
     /// The folder was written by a version that lays it out otherwise.
-    #[error(
-        "data.dir: {path} has layout {found}, this version reads {LAYOUT_VERSION}: use the version that wrote it, or `saler migrate`"
-    )]
+    #[error("data.dir: {path} has layout {found}, this version reads {LAYOUT_VERSION}: use the version that wrote it")]
     Layout {
         /// Which.
         path: String,
@@ -53,6 +53,12 @@ pub enum EngineSetupError {
     /// The tables cannot be opened.
     #[error("the tables cannot be opened")]
     Tables(#[source] TablesError),
+    /// Another process has its analytics in this folder.
+    #[error("data.dir: {path} holds the analytics of another process that runs: give each a folder of its own")]
+    Taken {
+        /// Which folder.
+        path: String,
+    },
     /// A thread failed.
     #[error("opening was interrupted")]
     Interrupted,
@@ -97,6 +103,23 @@ impl DataFolder {
         self.dir.join("analytics")
     }
 
+    /// Takes the folder for this process's analytics, for as long as the result is held. Only needed where no embedded engine
+    /// holds the folder.
+    ///
+    /// # Errors
+    /// [`EngineSetupError::Folder`], [`EngineSetupError::Layout`], [`EngineSetupError::Taken`].
+    pub fn take_for_analytics(&self) -> Result<AnalyticsLock, EngineSetupError> {
+        self.prepare()?;
+        let path = self.dir.join("analytics.lock");
+        let file = std::fs::File::create(&path).map_err(|error| EngineSetupError::Folder {
+            path: path.display().to_string(),
+            reason: error.to_string(),
+        })?;
+        rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)
+            .map_err(|_held| EngineSetupError::Taken { path: self.dir.display().to_string() })?;
+        Ok(AnalyticsLock { _file: file })
+    }
+
     /// Makes the folder if it is new, and checks its layout. Returns whether it is new.
     ///
     /// # Errors
@@ -123,6 +146,12 @@ impl DataFolder {
     }
 }
 
+/// Holds a folder for this process; ends when it is dropped.
+#[derive(Debug)]
+pub struct AnalyticsLock {
+    _file: std::fs::File,
+}
+
 /// Only the hub's own account may read what it keeps.
 fn create_private(dir: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
@@ -145,15 +174,34 @@ pub struct Engines {
     pub log: Arc<dyn Log>,
     /// The tables.
     pub tables: Arc<dyn Tables>,
+    /// What to do with the log at the end, if it is shared.
+    pub leaving: Option<Leaving>,
 }
 
 impl Engines {
-    /// Opens the embedded engines in the data folder of a configuration. The tables' own threads take the priority of
-    /// those of `background`.
+    /// Opens the engines of a configuration: the embedded ones in its data folder, or those of the cluster. The tables' own
+    /// threads take the priority of those of `background`; `node` is the name of this process among those that share them.
     ///
     /// # Errors
     /// See [`EngineSetupError`].
-    pub async fn open(config: &Config, clock: &Arc<dyn Clock>, background: &Handle) -> Result<Self, EngineSetupError> {
+    pub async fn open(
+        config: &Config,
+        node: &str,
+        clock: &Arc<dyn Clock>,
+        background: &Handle,
+    ) -> Result<Self, EngineSetupError> {
+        if config.is_shared() {
+            cluster::open(config, node, background).await
+        } else {
+            Self::open_embedded(config, clock, background).await
+        }
+    }
+
+    async fn open_embedded(
+        config: &Config,
+        clock: &Arc<dyn Clock>,
+        background: &Handle,
+    ) -> Result<Self, EngineSetupError> {
         let folder = DataFolder::of(config);
         let log_options = log_options(&folder, config, clock);
         let table_options = EmbeddedTablesOptions {
@@ -168,7 +216,8 @@ impl Engines {
         let log = log.await.map_err(|_panicked| EngineSetupError::Interrupted)??;
         let tables = background.spawn_blocking(move || EmbeddedTables::open(table_options));
         let tables = tables.await.map_err(|_panicked| EngineSetupError::Interrupted)?;
-        Ok(Self { log: Arc::new(log), tables: Arc::new(tables.map_err(EngineSetupError::Tables)?) })
+        let tables = tables.map_err(EngineSetupError::Tables)?;
+        Ok(Self { log: Arc::new(log), tables: Arc::new(tables), leaving: None })
     }
 }
 

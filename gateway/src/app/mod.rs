@@ -1,11 +1,21 @@
-//! Puts the hub together: the only place that chooses engines and starts long-lived tasks.
+//! Puts a process together from its roles: the only place that chooses engines and starts long-lived tasks.
+//!
+//! - gateway: REST, webhooks, sockets. Any number of processes; each follows all events and speaks for its own sockets.
+//! - ingest: engines and senders, each on the partitions that this process is given ([`group`]).
+//! - analytics: counts everything, in a folder of its own; gateways ask it ([`remote`]).
+//!
+//! Every process serves health and metrics over HTTP, whatever its roles.
 
 mod analytics;
 mod background;
+mod cluster;
 mod engines;
+mod group;
+mod node;
+mod remote;
 mod tasks;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -16,53 +26,90 @@ use actix_web::{App, HttpServer, web};
 use anyhow::Context;
 use ingest::commands::Commands;
 use metrics_exporter_prometheus::PrometheusHandle;
+use socket2::{Domain, Protocol, Socket, Type};
 use storage::clock::Clock;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::principal::Authenticator;
 use crate::auth::sign_in::SignInService;
-use crate::config::Config;
+use crate::config::{Config, Role, Roles};
 use crate::directory::Directory;
 use crate::directory::propagate::reconcile;
 use crate::http::cursor::Cursors;
+use crate::http::internal::{self, Internal};
 use crate::http::state::AppState;
+use crate::http::vitals::{Progress, Vitals};
 use crate::http::webhooks::ChannelCache;
-use crate::http::{configure, request_id};
+use crate::http::{configure, configure_bare, request_id};
 use crate::realtime::{Dependencies, Realtime, on_connect};
 
+use analytics::Started;
 use background::Background;
-pub use engines::{DataFolder, EngineSetupError, Engines};
-use tasks::Tasks;
+pub use cluster::{Leaving, migrate};
+pub use engines::{AnalyticsLock, DataFolder, EngineSetupError, Engines};
+use group::OnFailure;
+use tasks::{Tasks, Working};
 
 /// What waits in the kernel for a connection to be taken.
 const BACKLOG: i32 = 1_024;
 /// The response buffer of a connection, in bytes.
 const WRITE_BUFFER_BYTES: usize = 32 << 10;
 
-/// A hub that listens and has its engines open; it serves in [`Application::run_until_stopped`].
+/// A hub, or some roles of one, that has its address and its engines; it serves in [`Application::run_until_stopped`].
 #[derive(Debug)]
 pub struct Application {
-    state: web::Data<AppState>,
-    realtime: Realtime,
-    listener: TcpListener,
+    config: Config,
+    vitals: web::Data<Vitals>,
+    gateway: Option<Gateway>,
+    internal: Option<web::Data<Internal>>,
+    listener: Socket,
     address: SocketAddr,
     tasks: Tasks,
     shutdown: CancellationToken,
+    /// Ends what would never end by itself: streams to other processes.
+    closing: CancellationToken,
+    leaving: Option<Leaving>,
+    _analytics_lock: Option<AnalyticsLock>,
+}
+
+/// What the role gateway serves.
+#[derive(Debug)]
+struct Gateway {
+    state: web::Data<AppState>,
+    realtime: Realtime,
+}
+
+/// What a process is made of before it has a role.
+struct Parts {
+    config: Config,
+    roles: Roles,
+    clock: Arc<dyn Clock>,
+    engines: Engines,
+    node: String,
+    metrics: Option<PrometheusHandle>,
 }
 
 impl Application {
-    /// Opens the data folder, takes the address, and starts what works in the background.
+    /// Takes the address, opens the engines, and starts what works in the background.
     ///
     /// # Errors
-    /// If the folder is in use or damaged, the address is taken, or a key cannot be made.
+    /// If the configuration does not fit the roles, the address is taken, the data folder is in use or damaged, a server of
+    /// the cluster does not answer, or a key cannot be made.
     pub async fn build(
-        config: Config,
+        mut config: Config,
+        roles: Roles,
         clock: Arc<dyn Clock>,
         metrics: Option<PrometheusHandle>,
     ) -> anyhow::Result<Self> {
+        let faults = config.faults_of_roles(&roles);
+        anyhow::ensure!(faults.is_empty(), faults.join("\n"));
+        let (listener, address) = bind(config.http.listen)?;
+        config.http.listen = address;
         let background = Background::start().context("no threads can be started")?;
-        let engines = Engines::open(&config, &clock, background.handle()).await?;
-        Self::assemble(config, clock, engines, metrics, background).await
+        let node = node::name(&config, &roles, address.port());
+        let engines = Engines::open(&config, &node, &clock, background.handle()).await?;
+        let parts = Parts { config, roles, clock, engines, node, metrics };
+        Self::assemble(parts, background, listener).await
     }
 
     /// As [`Application::build`], over engines that are open already.
@@ -70,80 +117,86 @@ impl Application {
     /// # Errors
     /// As [`Application::build`].
     pub async fn with_engines(
-        config: Config,
-        clock: Arc<dyn Clock>,
-        engines: Engines,
-        metrics: Option<PrometheusHandle>,
-    ) -> anyhow::Result<Self> {
-        let background = Background::start().context("no threads can be started")?;
-        Self::assemble(config, clock, engines, metrics, background).await
-    }
-
-    async fn assemble(
         mut config: Config,
+        roles: Roles,
         clock: Arc<dyn Clock>,
         engines: Engines,
         metrics: Option<PrometheusHandle>,
-        background: Background,
     ) -> anyhow::Result<Self> {
-        let (listener, address) = listen(config.http.listen)?;
+        let (listener, address) = bind(config.http.listen)?;
         // With port 0 the system chose one: webhooks and origins must name it.
         config.http.listen = address;
-        let Engines { log, tables } = engines;
-        let directory = Directory::new(Arc::clone(&tables), Arc::clone(&clock));
-        let commands = Commands::new(Arc::clone(&log), Arc::clone(&clock));
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let sign_in = SignInService::open(directory.clone(), config.auth.clone(), cores).await?;
-        let cursor_key = directory.installation_secret("cursor_key").await?;
-        let told = reconcile(&directory, &commands).await?;
-        if told > 0 {
-            tracing::info!(commands = told, "the conversation engine is told of settings that it had not seen");
-        }
-        let shutdown = CancellationToken::new();
+        let background = Background::start().context("no threads can be started")?;
+        let node = node::name(&config, &roles, address.port());
+        Self::assemble(Parts { config, roles, clock, engines, node, metrics }, background, listener).await
+    }
+
+    async fn assemble(parts: Parts, background: Background, listener: Socket) -> anyhow::Result<Self> {
+        let Parts { config, roles, clock, engines: Engines { log, tables, leaving }, node, metrics } = parts;
+        let (shutdown, closing) = (CancellationToken::new(), CancellationToken::new());
         let mut tasks = Tasks::new(shutdown.clone(), background);
-        let analytics = analytics::start(&config, &log, &clock, &mut tasks).await?;
-        let authenticator: Arc<dyn Authenticator> = Arc::clone(sign_in.authenticator()) as _;
-        let mut socket = config.socket.clone();
-        socket.allowed_origins = config.origins();
-        let realtime = Realtime::new(Dependencies {
+        let shared = config.is_shared();
+        let needs_lock = shared && roles.has(Role::Analytics);
+        let analytics_lock = needs_lock.then(|| DataFolder::of(&config).take_for_analytics()).transpose()?;
+        let commands = Commands::new(Arc::clone(&log), Arc::clone(&clock));
+        let analytics = analytics::start(&config, &roles, &log, &clock, &mut tasks).await?;
+        let progress = Arc::new(Progress::default());
+        let vitals = web::Data::new(Vitals {
+            node,
+            roles: roles.clone(),
+            shared,
             log: Arc::clone(&log),
             tables: Arc::clone(&tables),
-            clock: Arc::clone(&clock),
-            authenticator,
-            boards: analytics.boards,
-            config: socket,
-        });
-        let engines = tasks.start_engines(&log, &tables, &commands, &clock);
-        tasks.start_outbound(&config, &log, &tables, &commands, &clock)?;
-        tasks.start_realtime(&realtime);
-        let state = web::Data::new(AppState {
-            public_url: config.public_url(),
-            outcomes: realtime.outcomes().clone(),
-            cursors: Cursors::new(cursor_key),
-            channels: ChannelCache::new(directory.clone()),
-            analytics: analytics.port,
-            config,
-            clock,
-            log,
-            tables,
-            directory,
-            commands,
-            sign_in,
-            engines,
+            progress: Arc::clone(&progress),
             metrics,
+            metrics_token: config.http.metrics_token.clone(),
             stopping: AtomicBool::new(false),
         });
-        Ok(Self { state, realtime, listener, address, tasks, shutdown })
+        let on_failure = if shared { OnFailure::TryAgain } else { OnFailure::Stop };
+        let working = Working { log, tables, commands, clock, progress, on_failure };
+        let gateway = if roles.has(Role::Gateway) {
+            Some(Gateway::open(&config, &working, &analytics, &vitals.node).await?)
+        } else {
+            None
+        };
+        if roles.has(Role::Ingest) {
+            tasks.start_engines(&working);
+            tasks.start_senders(&config, &working)?;
+        }
+        if let Some(gateway) = &gateway {
+            tasks.start_realtime(&gateway.realtime);
+        }
+        let token = config.analytics.token.expose().filter(|_| roles.has(Role::Analytics)).map(str::to_owned);
+        let internal = token.map(|token| {
+            let Started { port, boards } = analytics;
+            web::Data::new(Internal { token, port, boards, closing: closing.clone() })
+        });
+        let address = config.http.listen;
+        // Only now: whoever connects before is refused, and tries elsewhere.
+        listener.listen(BACKLOG)?;
+        Ok(Self {
+            config,
+            vitals,
+            gateway,
+            internal,
+            listener,
+            address,
+            tasks,
+            shutdown,
+            closing,
+            leaving,
+            _analytics_lock: analytics_lock,
+        })
     }
 
     /// The port that it listens on.
-    pub fn port(&self) -> u16 {
+    pub const fn port(&self) -> u16 {
         self.address.port()
     }
 
-    /// What the handlers work with.
-    pub fn state(&self) -> &web::Data<AppState> {
-        &self.state
+    /// What the handlers of the gateway work with, if it is one.
+    pub fn state(&self) -> Option<&web::Data<AppState>> {
+        self.gateway.as_ref().map(|gateway| &gateway.state)
     }
 
     /// Stops it when cancelled, as a signal does.
@@ -157,21 +210,30 @@ impl Application {
     /// # Errors
     /// If the server or a part failed.
     pub async fn run_until_stopped(self) -> anyhow::Result<()> {
-        let Self { state, realtime, listener, address, mut tasks, shutdown } = self;
-        let server = serve(&state, &realtime, listener)?;
+        let Self {
+            config, vitals, gateway, internal, listener, address, mut tasks, shutdown, closing, leaving, ..
+        } = self;
+        let server = serve(&config, &vitals, gateway.as_ref(), internal.as_ref(), listener)?;
         let handle = server.handle();
         let serving = tokio::spawn(server);
-        tracing::info!(%address, public_url = state.public_url, durability = %state.log.health().durability, "the hub is listening");
+        let durability = vitals.log.health().durability;
+        tracing::info!(
+            %address, node = vitals.node, roles = %vitals.roles, public_url = config.public_url(), %durability,
+            "the hub is listening"
+        );
         let reason = tokio::select! {
             signal = signal() => signal,
             () = shutdown.cancelled() => "asked to",
             failed = tasks.first_failure() => failed,
         };
         tracing::info!(reason, "the hub is stopping");
-        state.stopping.store(true, Ordering::Relaxed);
-        let limit = Duration::from_secs(state.config.http.shutdown_timeout_s);
+        vitals.stopping.store(true, Ordering::Relaxed);
+        closing.cancel();
+        let limit = Duration::from_secs(config.http.shutdown_timeout_s);
         let graceful = async {
-            realtime.drain().await;
+            if let Some(gateway) = &gateway {
+                gateway.realtime.drain().await;
+            }
             handle.stop(true).await;
             shutdown.cancel();
             tasks.finish().await;
@@ -186,33 +248,96 @@ impl Application {
         }
         let outcome = tasks.outcome();
         drop(serving.await);
-        if let Err(error) = state.tables.sync().await {
+        if let Err(error) = vitals.tables.sync().await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "the tables could not be flushed; the log holds what they lack"
             );
         }
         // The engines close when the last reference goes; that blocks, so not on a thread of the runtime.
-        drop(realtime);
-        drop(tasks);
-        drop(tokio::task::spawn_blocking(move || drop(state)).await);
+        drop((tasks, internal));
+        if let Some(leaving) = leaving {
+            leaving.leave().await;
+        }
+        drop(tokio::task::spawn_blocking(move || drop((vitals, gateway))).await);
         tracing::info!("the hub has stopped");
         outcome
     }
 }
 
-fn serve(state: &web::Data<AppState>, realtime: &Realtime, listener: TcpListener) -> anyhow::Result<Server> {
-    let http = &state.config.http;
+impl Gateway {
+    async fn open(config: &Config, working: &Working, analytics: &Started, node: &str) -> anyhow::Result<Self> {
+        let Working { log, tables, commands, clock, .. } = working;
+        let directory = Directory::new(Arc::clone(tables), Arc::clone(clock));
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let sign_in = SignInService::open(directory.clone(), config.auth.clone(), cores).await?;
+        let cursor_key = directory.installation_secret("cursor_key").await?;
+        let told = reconcile(&directory, commands).await?;
+        if told > 0 {
+            tracing::info!(commands = told, "the conversation engine is told of settings that it had not seen");
+        }
+        let authenticator: Arc<dyn Authenticator> = Arc::clone(sign_in.authenticator()) as _;
+        let mut socket = config.socket.clone();
+        socket.allowed_origins = config.origins();
+        let realtime = Realtime::new(Dependencies {
+            node: node.to_owned(),
+            log: Arc::clone(log),
+            tables: Arc::clone(tables),
+            clock: Arc::clone(clock),
+            authenticator,
+            boards: Some(Arc::clone(&analytics.boards)),
+            config: socket,
+        });
+        let state = web::Data::new(AppState {
+            public_url: config.public_url(),
+            outcomes: realtime.outcomes().clone(),
+            cursors: Cursors::new(cursor_key),
+            channels: ChannelCache::new(directory.clone()),
+            analytics: Arc::clone(&analytics.port),
+            config: config.clone(),
+            clock: Arc::clone(clock),
+            tables: Arc::clone(tables),
+            directory,
+            commands: commands.clone(),
+            sign_in,
+        });
+        Ok(Self { state, realtime })
+    }
+}
+
+fn serve(
+    config: &Config,
+    vitals: &web::Data<Vitals>,
+    gateway: Option<&Gateway>,
+    internal: Option<&web::Data<Internal>>,
+    listener: Socket,
+) -> anyhow::Result<Server> {
+    let http = &config.http;
     let workers =
         if http.workers == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { http.workers };
-    let (shared, sockets) = (state.clone(), realtime.clone());
+    let (vitals, internal) = (vitals.clone(), internal.cloned());
+    let gateway = gateway.map(|gateway| (gateway.state.clone(), gateway.realtime.clone()));
     let server = HttpServer::new(move || {
-        App::new()
-            .app_data(shared.clone())
-            .wrap(from_fn(request_id::wrap))
-            .configure(|service| configure(service, |service| sockets.configure(service)))
+        let (gateway, internal) = (gateway.clone(), internal.clone());
+        App::new().app_data(vitals.clone()).wrap(from_fn(request_id::wrap)).configure(move |service| {
+            let others = |service: &mut web::ServiceConfig| {
+                if let Some(internal) = internal {
+                    service.app_data(internal).configure(internal::configure);
+                }
+            };
+            match gateway {
+                Some((state, realtime)) => {
+                    service.app_data(state);
+                    configure(service, |service| {
+                        realtime.configure(service);
+                        others(service);
+                    });
+                }
+                None => configure_bare(service, others),
+            }
+        })
     })
-    .on_connect(on_connect(state.config.socket.send_buffer_bytes))
+    .on_connect(on_connect(config.socket.send_buffer_bytes))
     .workers(workers)
     .max_connections(http.max_connections_per_worker)
     .keep_alive(Duration::from_secs(http.keep_alive_s))
@@ -221,22 +346,19 @@ fn serve(state: &web::Data<AppState>, realtime: &Realtime, listener: TcpListener
     .tcp_nodelay(true)
     .h1_write_buffer_size(WRITE_BUFFER_BYTES)
     .shutdown_timeout(http.shutdown_timeout_s)
-    .disable_signals()
-    .listen(listener)?;
-    Ok(server.run())
+    .disable_signals();
+    Ok(server.listen(listener.into())?.run())
 }
 
-fn listen(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
-    use socket2::{Domain, Protocol, Socket, Type};
+/// Takes the address, without listening yet.
+fn bind(address: SocketAddr) -> anyhow::Result<(Socket, SocketAddr)> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket
         .bind(&address.into())
         .with_context(|| format!("http.listen: {address} cannot be listened on: stop what uses it, or set another"))?;
-    socket.listen(BACKLOG)?;
-    let listener: TcpListener = socket.into();
-    let address = listener.local_addr()?;
-    Ok((listener, address))
+    let bound = socket.local_addr()?.as_socket().context("the address that was taken cannot be read")?;
+    Ok((socket, bound))
 }
 
 /// Waits for SIGTERM or SIGINT.

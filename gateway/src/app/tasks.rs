@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ingest::commands::Commands;
-use ingest::engine::{EngineDeps, EngineStatus};
+use ingest::engine::{EngineDeps, EngineError, EngineStatus};
 use ingest::outbound::{HttpSettings, OutboundDeps, ProviderSenders, Settings, http_client};
 use storage::clock::Clock;
 use storage::log::Log;
@@ -14,8 +14,21 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::background::Background;
+use super::group::{Broken, Group, OnFailure, PAUSES, Part, Run};
 use crate::config::Config;
+use crate::http::vitals::{ENGINE, Progress, SENDERS};
 use crate::realtime::Realtime;
+
+/// What engines and senders work with.
+#[derive(Clone, Debug)]
+pub(super) struct Working {
+    pub(super) log: Arc<dyn Log>,
+    pub(super) tables: Arc<dyn Tables>,
+    pub(super) commands: Commands,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) progress: Arc<Progress>,
+    pub(super) on_failure: OnFailure,
+}
 
 /// The tasks of a hub, all in the background. A task that fails stops the hub: it starts again from what is durable.
 #[derive(Debug)]
@@ -41,62 +54,74 @@ impl Tasks {
         self.running.spawn_on(task, self.background.handle());
     }
 
-    /// Starts the conversation engine of every partition; returns how far each has come.
-    pub(super) fn start_engines(
-        &mut self,
-        log: &Arc<dyn Log>,
-        tables: &Arc<dyn Tables>,
-        commands: &Commands,
-        clock: &Arc<dyn Clock>,
-    ) -> Vec<watch::Receiver<EngineStatus>> {
-        (0..log.partitions())
-            .map(|partition| {
-                let (sender, receiver) = watch::channel(EngineStatus::default());
-                let deps = EngineDeps {
-                    log: Arc::clone(log),
-                    tables: Arc::clone(tables),
-                    commands: commands.clone(),
-                    clock: Arc::clone(clock),
-                };
-                let shutdown = self.shutdown();
-                self.start(async move { Ok(ingest::engine::run(partition, deps, sender, shutdown).await?) });
-                receiver
+    /// Starts the conversation engines of the partitions that this process is given.
+    pub(super) fn start_engines(&mut self, working: &Working) {
+        let deps = EngineDeps {
+            log: Arc::clone(&working.log),
+            tables: Arc::clone(&working.tables),
+            commands: working.commands.clone(),
+            clock: Arc::clone(&working.clock),
+        };
+        let progress = Arc::clone(&working.progress);
+        let run = move |partition, token| -> Part {
+            let (status, receiver) = watch::channel(EngineStatus::default());
+            progress.engine_begins(partition, receiver);
+            let deps = deps.clone();
+            Box::pin(async move {
+                let ended = ingest::engine::run(partition, deps, status, token).await;
+                metrics::gauge!("saler_engine_lag_commands", "partition" => partition.to_string()).set(0.0);
+                ended.map_err(|error| match error {
+                    EngineError::Superseded { .. } => Broken::Superseded,
+                    failed => Broken::Failed(failed.into()),
+                })
             })
-            .collect()
+        };
+        self.start_group(ENGINE, working, Box::new(run));
     }
 
-    /// Starts the sender of every partition.
-    pub(super) fn start_outbound(
-        &mut self,
-        config: &Config,
-        log: &Arc<dyn Log>,
-        tables: &Arc<dyn Tables>,
-        commands: &Commands,
-        clock: &Arc<dyn Clock>,
-    ) -> anyhow::Result<()> {
+    /// Starts the senders of the partitions that this process is given.
+    pub(super) fn start_senders(&mut self, config: &Config, working: &Working) -> anyhow::Result<()> {
+        let total_timeout = Duration::from_millis(config.outbound.timeout_ms);
         let client = http_client(HttpSettings {
             connect_timeout: Duration::from_millis(config.outbound.connect_timeout_ms),
-            total_timeout: Duration::from_millis(config.outbound.timeout_ms),
+            total_timeout,
         })?;
-        let senders = Arc::new(ProviderSenders::new(client, config.public_url()));
-        let settings =
-            Settings { in_flight_per_channel: config.outbound.max_in_flight_per_channel, ..Settings::default() };
-        for partition in 0..log.partitions() {
-            let deps = OutboundDeps {
-                log: Arc::clone(log),
-                tables: Arc::clone(tables),
-                commands: commands.clone(),
-                clock: Arc::clone(clock),
-                senders: Arc::clone(&senders) as _,
-                settings: settings.clone(),
-            };
-            let shutdown = self.shutdown();
-            self.start(async move {
-                ingest::outbound::run(partition, deps, shutdown).await;
-                Ok(())
-            });
-        }
+        let defaults = Settings::default();
+        let settings = Settings {
+            in_flight_per_channel: config.outbound.max_in_flight_per_channel,
+            settle: defaults.settle.max(total_timeout + defaults.claim),
+            ..defaults
+        };
+        let deps = OutboundDeps {
+            log: Arc::clone(&working.log),
+            tables: Arc::clone(&working.tables),
+            commands: working.commands.clone(),
+            clock: Arc::clone(&working.clock),
+            senders: Arc::new(ProviderSenders::new(client, config.public_url())),
+            settings,
+        };
+        let run = move |partition, token| -> Part {
+            let deps = deps.clone();
+            Box::pin(async move {
+                let ended = ingest::outbound::run(partition, deps, token).await;
+                ended.map_err(|_superseded| Broken::Superseded)
+            })
+        };
+        self.start_group(SENDERS, working, Box::new(run));
         Ok(())
+    }
+
+    fn start_group(&mut self, name: &'static str, working: &Working, run: Run) {
+        let group = Group {
+            name,
+            log: Arc::clone(&working.log),
+            on_failure: working.on_failure,
+            progress: Arc::clone(&working.progress),
+            pauses: PAUSES,
+            run,
+        };
+        let shutdown = self.shutdown();
+        self.start(group.work(shutdown));
     }
 
     /// Starts the sockets.

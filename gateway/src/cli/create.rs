@@ -1,6 +1,7 @@
-//! `workspace`, `user`, `channel`, `token` `create`: sets up a stopped hub. A running one is set up over its API.
+//! `workspace`, `user`, `channel`, `token` `create`: sets up a stopped hub, or a cluster. A running hub of one process is set
+//! up over its API.
 //!
-//! What the conversation engine must know follows when the hub starts.
+//! What the conversation engine must know follows when the hub starts; in a cluster, which may run, at once.
 
 use std::io::Read;
 use std::process::ExitCode;
@@ -9,8 +10,10 @@ use anyhow::{Context, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::{Subcommand, ValueEnum};
+use ingest::commands::Commands;
 use schemas::api::channel::{NewAccount, NewChannel};
 use schemas::channel::{AssignmentPolicy, Medium, Secret};
+use schemas::command::Actor;
 use schemas::workspace::Role;
 use schemas::{ChannelId, WorkspaceId};
 use serde_json::json;
@@ -20,6 +23,7 @@ use crate::auth::api_token;
 use crate::auth::password::{Passwords, check_choice};
 use crate::config::Config;
 use crate::directory::Directory;
+use crate::directory::propagate::{configure_agent, configure_channel};
 use crate::directory::users::checked_email;
 use crate::http::channels::{plan_channel, webhook_url};
 
@@ -188,8 +192,14 @@ pub(super) enum AssignmentArgument {
 }
 
 async fn directory(config: &Config, route: &str) -> anyhow::Result<Directory> {
+    Ok(directory_and_commands(config, route).await?.0)
+}
+
+/// With the door to the engine, if that may be running.
+async fn directory_and_commands(config: &Config, route: &str) -> anyhow::Result<(Directory, Option<Commands>)> {
     let engines = open(config, &format!("use {route} of its API")).await?;
-    Ok(Directory::new(engines.tables, clock()))
+    let commands = config.is_shared().then(|| Commands::new(engines.log, clock()));
+    Ok((Directory::new(engines.tables, clock()), commands))
 }
 
 pub(super) fn workspace(config: &Config, command: WorkspaceCommand) -> anyhow::Result<ExitCode> {
@@ -208,13 +218,16 @@ pub(super) fn user(config: &Config, command: UserCommand) -> anyhow::Result<Exit
     let made_here = given.is_none();
     let password = Secret::new(given.unwrap_or_else(|| URL_SAFE_NO_PAD.encode(rand::random::<[u8; 18]>())));
     let answer = block_on(async {
-        let directory = directory(config, "POST /api/v1/users").await?;
+        let (directory, commands) = directory_and_commands(config, "POST /api/v1/users").await?;
         directory.workspace(workspace).await.context("--workspace")?;
         let email = checked_email(&email)?;
         check_choice("password", &password, &email)?;
         let hash = Passwords::new(1)?.hash(&password).await?;
         let (user, created) = directory.find_or_create_user(&email, Some(hash)).await?;
         let membership = directory.add_member(workspace, user.id, &name, role.into(), capacity).await?;
+        if let Some(commands) = commands {
+            commands.append(&configure_agent(&commands, workspace, Actor::System, membership.agent())).await?;
+        }
         let shown = (made_here && created).then(|| password.expose());
         Ok(json!({ "member": membership.member(user.email), "had_sign_in": !created, "password": shown }))
     })?;
@@ -227,7 +240,7 @@ pub(super) fn channel(config: &Config, command: ChannelCommand) -> anyhow::Resul
     let (workspace, id) = (arguments.workspace, arguments.id);
     let new = new_channel(*arguments)?;
     let answer = block_on(async {
-        let directory = directory(config, "POST /api/v1/channels").await?;
+        let (directory, commands) = directory_and_commands(config, "POST /api/v1/channels").await?;
         directory.workspace(workspace).await.context("--workspace")?;
         let id = id.unwrap_or_else(|| directory.new_channel_id());
         if directory.channel_by_id(id).await?.is_some() {
@@ -235,6 +248,9 @@ pub(super) fn channel(config: &Config, command: ChannelCommand) -> anyhow::Resul
         }
         let planned = plan_channel(id, workspace, new)?;
         let record = directory.create_channel(workspace, planned.record.channel, planned.record.credentials).await?;
+        if let Some(commands) = commands {
+            commands.append(&configure_channel(&commands, Actor::System, &record.channel)).await?;
+        }
         let webhook_url = webhook_url(&config.public_url(), &record.channel);
         Ok(json!({
             "channel": record.channel, "webhook_url": webhook_url, "identity_secret": planned.shown_secret,

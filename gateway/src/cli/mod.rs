@@ -39,16 +39,18 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Runs the hub.
-    #[command(after_help = "Example:\n  SALER_HTTP__LISTEN=0.0.0.0:8080 saler serve")]
+    #[command(
+        after_help = "Example:\n  SALER_HTTP__LISTEN=0.0.0.0:8080 saler serve\n  saler --config cluster.toml serve --roles gateway,ingest"
+    )]
     Serve {
-        /// Which roles: `all`, or a list of gateway, ingest, outbound, analytics.
+        /// Which roles: `all`, or a list of gateway, ingest, analytics.
         #[arg(long, default_value = "all", value_delimiter = ',')]
         roles: Vec<String>,
     },
     /// Prints the effective configuration, with secrets hidden; or every mistake in it.
     #[command(after_help = "Example:\n  saler --config saler.toml check-config")]
     CheckConfig,
-    /// Makes the data folder if it is new, and checks its layout and its engines.
+    /// Makes what the hub keeps its data in, or checks it: the data folder, or topics and tables of a cluster.
     #[command(after_help = "Example:\n  SALER_DATA__DIR=/var/lib/saler saler migrate")]
     Migrate,
     /// Looks into the log of a stopped hub.
@@ -176,10 +178,10 @@ fn clock() -> Arc<dyn Clock> {
 
 /// Opens the data folder of a stopped hub.
 async fn open(config: &Config, instead: &str) -> anyhow::Result<Engines> {
-    Engines::open(config, &clock(), &tokio::runtime::Handle::current()).await.map_err(|error| {
+    Engines::open(config, "", &clock(), &tokio::runtime::Handle::current()).await.map_err(|error| {
         let in_use = error.is_in_use();
         let error = anyhow::Error::from(error);
-        if in_use {
+        if in_use && !config.is_shared() {
             error.context(format!(
                 "the data folder {} cannot be opened; if the hub is running on it, {instead}, or stop it first",
                 config.data.dir.display()

@@ -12,6 +12,8 @@ use super::{Config, DEFAULTS, validate};
 
 /// What every variable of ours begins with.
 const PREFIX: &str = "SALER_";
+/// What variables begin with that name the servers of the tests; no keys, and often set where a hub is tried beside them.
+const TEST_PREFIX: &str = "SALER_TEST_";
 /// The variable that names the file; not a key.
 const FILE_VARIABLE: &str = "SALER_CONFIG";
 
@@ -35,7 +37,8 @@ impl Sources {
     fn of(file: Option<PathBuf>, all: impl Iterator<Item = (OsString, OsString)>) -> Self {
         let mut sources = Self { file, ..Self::default() };
         for (name, value) in all {
-            let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)).map(str::to_owned) else {
+            let is_ours = |name: &&str| name.starts_with(PREFIX) && !name.starts_with(TEST_PREFIX);
+            let Some(name) = name.to_str().filter(is_ours).map(str::to_owned) else {
                 continue;
             };
             match value.into_string() {
@@ -265,6 +268,13 @@ mod tests {
             let missing: Vec<_> = keys.as_table().unwrap().keys().filter(|key| !known.contains_key(*key)).collect();
             assert!(missing.is_empty(), "[{section}] of config.default.toml lacks {missing:?}");
         }
+    }
+
+    #[test]
+    fn variables_of_the_tests_are_no_settings() {
+        assert!(
+            faults(&variables(&[("SALER_TEST_KAFKA", "127.0.0.1:19092"), ("SALER_TEST_CQL_PORT", "19042")])).is_empty()
+        );
     }
 
     #[test]

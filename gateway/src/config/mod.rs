@@ -9,10 +9,17 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize, Serializer};
 
+mod cluster;
 mod load;
+mod roles;
 mod validate;
 
+pub use cluster::{
+    AnalyticsConfig, KafkaConfig, KafkaSecurity, LogEngine, NodeConfig, ScyllaConfig, TablesEngine, list_of,
+};
 pub use load::{ConfigError, Sources, load};
+
+pub use roles::{Role, Roles, UnknownRole};
 
 pub use crate::realtime::SocketConfig;
 
@@ -25,12 +32,20 @@ pub const DEFAULTS: &str = include_str!("../config.default.toml");
 pub struct Config {
     /// The HTTP server.
     pub http: HttpConfig,
+    /// This process.
+    pub node: NodeConfig,
     /// Where data is kept.
     pub data: DataConfig,
     /// The log.
     pub log: LogConfig,
     /// The tables.
     pub tables: TablesConfig,
+    /// The log on Kafka.
+    pub kafka: KafkaConfig,
+    /// The tables on ScyllaDB or Cassandra.
+    pub scylla: ScyllaConfig,
+    /// Where analytics is asked.
+    pub analytics: AnalyticsConfig,
     /// Sign-in.
     pub auth: AuthConfig,
     /// Sockets.
@@ -79,14 +94,6 @@ pub struct DataConfig {
     pub dir: PathBuf,
 }
 
-/// Which engine stands behind a port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Engine {
-    /// Files in the data folder.
-    Embedded,
-}
-
 /// When appended commands count as durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -102,7 +109,7 @@ pub enum DurabilityMode {
 #[serde(deny_unknown_fields)]
 pub struct LogConfig {
     /// Which engine.
-    pub engine: Engine,
+    pub engine: LogEngine,
     /// Partitions of each topic.
     pub partitions: u32,
     /// When an append counts.
@@ -124,7 +131,7 @@ pub struct LogConfig {
 #[serde(deny_unknown_fields)]
 pub struct TablesConfig {
     /// Which engine.
-    pub engine: Engine,
+    pub engine: TablesEngine,
     /// Megabytes.
     pub cache_mb: u64,
 }
@@ -231,6 +238,11 @@ impl Config {
         } else {
             self.http.public_url.clone()
         }
+    }
+
+    /// Whether log and tables are servers that several processes share.
+    pub fn is_shared(&self) -> bool {
+        self.log.engine != LogEngine::Embedded && self.tables.engine != TablesEngine::Embedded
     }
 
     /// Every origin whose pages may open the agents' socket: that of the public address, and the trusted ones.

@@ -1,5 +1,7 @@
 //! Memberships: who belongs to a workspace, and as what.
 
+use std::collections::BTreeSet;
+
 use schemas::api::workspace::Member;
 use schemas::tables::{MEMBERSHIPS, USER_WORKSPACES};
 use schemas::workspace::{Agent, Availability, Role};
@@ -47,6 +49,7 @@ impl Membership {
             capacity: self.capacity,
             availability: Availability::default(),
             connected: false,
+            gateways: BTreeSet::new(),
             open_conversations: 0,
             last_assigned: 0,
         }

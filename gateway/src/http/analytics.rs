@@ -9,6 +9,7 @@ use schemas::api::analytics::{SqlAnswer, SqlQuery};
 use schemas::api::problem::{ErrorCode, Problem};
 use schemas::kpi::KpiBoard;
 use schemas::policy::Action;
+use serde::{Deserialize, Serialize};
 
 use super::error::{ApiError, RETRY_AFTER_S};
 use super::extract::{Caller, State, ValidJson};
@@ -18,7 +19,8 @@ use super::route::{Access, Endpoints};
 const SQL_MAX_BYTES: usize = 16_384;
 
 /// Why a query gives nothing.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum QueryError {
     /// It is not allowed, wrong, or reached a limit; the text says which.
     #[error("{reason}")]

@@ -1,47 +1,48 @@
-//! `/healthz`, `/readyz`, `/metrics`.
+//! `/healthz`, `/readyz`, `/metrics`: served by every process, whatever its roles.
 
-use actix_web::HttpRequest;
-use actix_web::HttpResponse;
+use std::time::Duration;
+
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
-use storage::log::Topic;
 
 use super::error::ApiError;
-use super::extract::State;
 use super::route::bearer;
+use super::vitals::Vitals;
 use crate::auth::same;
 
+/// How long the lag of other processes' partitions may take to be read.
+const LAG_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Adds the routes; the process's [`Vitals`] must be in the application's data.
+pub fn configure(service: &mut web::ServiceConfig) {
+    service
+        .route("/healthz", web::get().to(healthz))
+        .route("/readyz", web::get().to(readyz))
+        .route("/metrics", web::get().to(metrics));
+}
+
 /// The process lives; says how durably the log keeps what it acknowledges.
-pub async fn healthz(state: State) -> HttpResponse {
-    let health = state.log.health();
-    HttpResponse::Ok().json(json!({ "status": "ok", "durability": health.durability.to_string() }))
+pub async fn healthz(vitals: web::Data<Vitals>) -> HttpResponse {
+    let health = vitals.log.health();
+    HttpResponse::Ok().json(json!({
+        "status": "ok", "durability": health.durability.to_string(), "node": vitals.node, "roles": vitals.roles.to_string(),
+    }))
 }
 
 /// Whether requests can be served now: the log and the tables take writes, the engine has caught up, nobody is stopping.
-pub async fn readyz(state: State) -> HttpResponse {
-    let mut reasons = Vec::new();
-    if state.is_stopping() {
-        reasons.push("the process is stopping".to_owned());
+///
+/// In a cluster a process may do its work only in part (a partition fails, the tables are away and webhooks wait in the
+/// log): it is ready then, and says so in `limits`.
+pub async fn readyz(vitals: web::Data<Vitals>) -> HttpResponse {
+    let troubles = vitals.troubles().await;
+    if !troubles.stops.is_empty() {
+        let reasons: Vec<_> = troubles.stops.into_iter().chain(troubles.limits).collect();
+        return HttpResponse::ServiceUnavailable().json(json!({ "status": "not ready", "reasons": reasons }));
     }
-    if let Some(reason) = state.log.health().refusing {
-        reasons.push(format!("log: {reason}"));
-    }
-    if let Some(reason) = state.tables.refusing() {
-        reasons.push(format!("tables: {reason}"));
-    }
-    let mut behind = 0;
-    for (partition, engine) in (0_u32..).zip(&state.engines) {
-        let status = *engine.borrow();
-        // A partition without commands has nothing to catch up with, and its engine nothing to tell.
-        let end = state.log.bounds(Topic::Commands, partition).await.map_or(u64::MAX, |bounds| bounds.durable);
-        behind += usize::from(!status.caught_up && status.next_offset < end);
-    }
-    if behind > 0 {
-        reasons.push(format!("engine: {behind} partition(s) are still being applied"));
-    }
-    if reasons.is_empty() {
+    if troubles.limits.is_empty() {
         HttpResponse::Ok().json(json!({ "status": "ready" }))
     } else {
-        HttpResponse::ServiceUnavailable().json(json!({ "status": "not ready", "reasons": reasons }))
+        HttpResponse::Ok().json(json!({ "status": "ready", "limits": troubles.limits }))
     }
 }
 
@@ -49,23 +50,15 @@ pub async fn readyz(state: State) -> HttpResponse {
 ///
 /// # Errors
 /// 404 without the configured token, or if no metrics are kept.
-pub async fn metrics(state: State, request: HttpRequest) -> Result<HttpResponse, ApiError> {
-    let allowed = state
-        .config
-        .http
-        .metrics_token
-        .expose()
-        .is_none_or(|token| bearer(request.headers()).is_some_and(|given| same(given, token)));
-    let Some(handle) = state.metrics.as_ref().filter(|_| allowed) else {
+pub async fn metrics(vitals: web::Data<Vitals>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let token = vitals.metrics_token.expose();
+    let allowed = token.is_none_or(|token| bearer(request.headers()).is_some_and(|given| same(given, token)));
+    let Some(handle) = vitals.metrics.as_ref().filter(|_| allowed) else {
         return Err(ApiError::not_found("page"));
     };
-    for (partition, engine) in state.engines.iter().enumerate() {
-        let Ok(number) = u32::try_from(partition) else { continue };
-        if let Ok(bounds) = state.log.bounds(Topic::Commands, number).await {
-            let lag = bounds.durable.saturating_sub(engine.borrow().next_offset);
-            #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; a lag beyond 2^53 does not occur")]
-            metrics::gauge!("saler_engine_lag_commands", "partition" => partition.to_string()).set(lag as f64);
-        }
+    for (partition, lag) in tokio::time::timeout(LAG_TIMEOUT, vitals.lags()).await.unwrap_or_default() {
+        #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; a lag beyond 2^53 does not occur")]
+        metrics::gauge!("saler_engine_lag_commands", "partition" => partition.to_string()).set(lag as f64);
     }
     handle.run_upkeep();
     Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(handle.render()))

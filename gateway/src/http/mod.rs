@@ -14,6 +14,7 @@ pub mod dead_letters;
 pub mod error;
 pub mod extract;
 pub mod health;
+pub mod internal;
 pub mod json_path;
 pub mod members;
 pub mod messages;
@@ -24,6 +25,7 @@ pub mod request_id;
 pub mod route;
 pub mod state;
 pub mod tokens;
+pub mod vitals;
 pub mod webhooks;
 pub mod workspaces;
 
@@ -71,14 +73,26 @@ pub fn configure(service: &mut web::ServiceConfig, sockets: impl FnOnce(&mut web
     let everything_else = web::scope("")
         .wrap(security_headers())
         .configure(sockets)
-        .route("/healthz", web::get().to(health::healthz))
-        .route("/readyz", web::get().to(health::readyz))
-        .route("/metrics", web::get().to(health::metrics))
+        .configure(health::configure)
         .service(openapi::swagger())
         .service(api.default_service(web::to(not_found)))
         .configure(page::configure)
         .default_service(web::to(not_found));
     service.service(everything_else);
+}
+
+/// What a process without the role gateway serves: how it is, and what `others` adds.
+pub fn configure_bare(service: &mut web::ServiceConfig, others: impl FnOnce(&mut web::ServiceConfig)) {
+    let everything = web::scope("")
+        .wrap(security_headers())
+        .configure(health::configure)
+        .configure(others)
+        .default_service(web::to(not_served));
+    service.service(everything);
+}
+
+async fn not_served() -> Result<HttpResponse, ApiError> {
+    Err(ApiError::new(ErrorCode::NotFound, "this process is no gateway: the API is served by processes with that role"))
 }
 
 async fn not_found() -> Result<HttpResponse, ApiError> {

@@ -1,16 +1,11 @@
 //! What handlers work with. One value, made in [`crate::app`], shared by all workers.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ingest::commands::Commands;
-use ingest::engine::EngineStatus;
-use metrics_exporter_prometheus::PrometheusHandle;
 use storage::clock::Clock;
-use storage::log::Log;
 use storage::tables::Tables;
-use tokio::sync::watch;
 
 use super::cursor::Cursors;
 use super::webhooks::ChannelCache;
@@ -28,8 +23,6 @@ pub struct AppState {
     pub public_url: String,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// The log, for its health and its lag.
-    pub log: Arc<dyn Log>,
     /// The tables, for what the engine derives.
     pub tables: Arc<dyn Tables>,
     /// What people set up.
@@ -46,22 +39,11 @@ pub struct AppState {
     pub channels: ChannelCache,
     /// Numbers and SQL.
     pub analytics: Arc<dyn super::analytics::AnalyticsPort>,
-    /// How far the engine of each partition has come.
-    pub engines: Vec<watch::Receiver<EngineStatus>>,
-    /// Renders the metrics; none in tests that install no recorder.
-    pub metrics: Option<PrometheusHandle>,
-    /// `true` once the process is stopping.
-    pub stopping: AtomicBool,
 }
 
 impl AppState {
     /// For how long the outcome of a command is waited for.
     pub fn command_timeout(&self) -> Duration {
         Duration::from_millis(self.config.socket.command_timeout_ms)
-    }
-
-    /// Whether the process is stopping.
-    pub fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Relaxed)
     }
 }

@@ -34,8 +34,12 @@ const FORM: &str = "application/x-www-form-urlencoded";
 const TOLERANCE_S: u32 = 300;
 /// Channels that are remembered; above, all are forgotten.
 const REMEMBERED: usize = 20_000;
-/// For how long a channel is remembered: so another process's change takes effect.
+/// For how long a channel is believed without a look: so another process's change takes effect.
 const FRESH: Duration = Duration::from_secs(5);
+/// For how long it is believed while the tables do not answer: webhooks are taken, since they only need the log.
+const BELIEVED: Duration = Duration::from_mins(15);
+/// How long a look at the tables may take when there is something to believe instead.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
 /// The most characters of a parser's reason that are kept.
 const REASON_CHARS: usize = 500;
 
@@ -43,7 +47,16 @@ const REASON_CHARS: usize = 500;
 #[derive(Debug)]
 pub struct ChannelCache {
     directory: Directory,
-    known: RwLock<HashMap<ChannelId, (Arc<ChannelRecord>, Timestamp)>>,
+    known: RwLock<HashMap<ChannelId, Known>>,
+}
+
+#[derive(Clone, Debug)]
+struct Known {
+    record: Arc<ChannelRecord>,
+    /// When it was read.
+    read_at: Timestamp,
+    /// When somebody last began to read it.
+    tried_at: Timestamp,
 }
 
 impl ChannelCache {
@@ -59,20 +72,43 @@ impl ChannelCache {
     pub async fn get(&self, channel_id: ChannelId) -> Result<Option<Arc<ChannelRecord>>, TablesError> {
         let now = self.directory.now();
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner).get(&channel_id).cloned();
-        if let Some((record, since)) = known
-            && now.since(since) < FRESH
-        {
-            return Ok(Some(record));
-        }
-        let Some(record) = self.directory.channel_by_id(channel_id).await?.map(Arc::new) else {
-            return Ok(None);
+        let known = known.filter(|known| now.since(known.read_at) < BELIEVED);
+        let Some(known) = known else {
+            let record = self.directory.channel_by_id(channel_id).await?.map(Arc::new);
+            self.remember(channel_id, record.clone(), now);
+            return Ok(record);
         };
+        if now.since(known.tried_at) < FRESH {
+            return Ok(Some(known.record));
+        }
+        // One looks; the others believe what is known meanwhile.
+        if let Some(known) = self.known.write().unwrap_or_else(PoisonError::into_inner).get_mut(&channel_id) {
+            known.tried_at = now;
+        }
+        match tokio::time::timeout(LOOK_TIMEOUT, self.directory.channel_by_id(channel_id)).await {
+            Ok(Ok(record)) => {
+                let record = record.map(Arc::new);
+                self.remember(channel_id, record.clone(), now);
+                Ok(record)
+            }
+            Ok(Err(TablesError::Unavailable { .. })) | Err(_) => {
+                tracing::warn!(channel.id = %channel_id, "a channel cannot be read now; its webhooks are taken as before");
+                Ok(Some(known.record))
+            }
+            Ok(Err(error)) => Err(error),
+        }
+    }
+
+    fn remember(&self, channel_id: ChannelId, record: Option<Arc<ChannelRecord>>, read_at: Timestamp) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(record) = record else {
+            known.remove(&channel_id);
+            return;
+        };
         if known.len() >= REMEMBERED {
             known.clear();
         }
-        known.insert(channel_id, (Arc::clone(&record), now));
-        Ok(Some(record))
+        known.insert(channel_id, Known { record, read_at, tried_at: read_at });
     }
 
     /// Forgets a channel that has changed.

@@ -19,6 +19,7 @@ use super::connection::{Class, Connection};
 use super::entry::{self, Entry};
 use super::frames::encode;
 use super::hub::{Member, Topic};
+use super::once::{LOOK_BACK, Once};
 use super::partition::State;
 use crate::auth::principal::Principal;
 
@@ -66,7 +67,8 @@ pub(crate) async fn attach(
     if tokio::time::timeout(START_TIMEOUT, held.wait_until_started()).await.is_err() {
         return Err(CloseCode::NotReady);
     }
-    let mut joining = Joining { inner, connection, principal, wish, partition, asked: None, collected: Vec::new() };
+    let mut joining =
+        Joining { inner, connection, principal, wish, partition, asked: None, collected: Vec::new(), once: None };
     let mut from = match joining.position() {
         None => return joining.enter(&mut held.lock(), Start::Live),
         Some(Ok(offset)) => *joining.asked.insert(offset),
@@ -125,6 +127,8 @@ struct Joining<'a> {
     asked: Option<u64>,
     /// What was read from the log, in order.
     collected: Vec<Entry>,
+    /// Tells events from those that were published twice; none before the first read.
+    once: Option<Once>,
 }
 
 impl Joining<'_> {
@@ -146,6 +150,10 @@ impl Joining<'_> {
     async fn read(&mut self, from: u64) -> Result<u64, GapReason> {
         // A storm of old cursors must not occupy the log's disk.
         let _permit = self.inner.replays.acquire().await.map_err(|_closed| GapReason::Unavailable)?;
+        let mut once = match self.once {
+            Some(once) => once,
+            None => self.look_back(from).await?,
+        };
         let limit = ReadLimit { records: READ_RECORDS, ..ReadLimit::default() };
         let records =
             self.inner.log.read(LogTopic::Events, self.partition, from, limit).await.map_err(|error| match error {
@@ -155,13 +163,41 @@ impl Joining<'_> {
                     GapReason::Unavailable
                 }
             })?;
-        for record in records.iter().filter(|record| record.key == self.principal.workspace_id) {
+        for record in &records {
             // What cannot be read was not pushed to anybody either.
-            if let Ok((entry, _)) = entry::read(self.partition, record) {
+            let is_new = entry::source_of(record).is_some_and(|source| once.admits(source));
+            if is_new
+                && record.key == self.principal.workspace_id
+                && let Ok((entry, _)) = entry::read(self.partition, record)
+            {
                 self.collected.push(entry);
             }
         }
+        self.once = Some(once);
         records.last().map(|last| last.offset + 1).ok_or(GapReason::Unavailable)
+    }
+
+    /// What the reader of the log would have seen if it had not begun at `from`.
+    async fn look_back(&self, from: u64) -> Result<Once, GapReason> {
+        let (log, partition) = (&self.inner.log, self.partition);
+        let unavailable = |error: LogError| {
+            tracing::warn!(%error, "events cannot be read for a resume");
+            GapReason::Unavailable
+        };
+        let earliest = log.bounds(LogTopic::Events, partition).await.map_err(unavailable)?.earliest;
+        let mut at = from.saturating_sub(LOOK_BACK).max(earliest);
+        let mut once = Once::default();
+        while at < from {
+            let limit = ReadLimit { records: READ_RECORDS, ..ReadLimit::default() };
+            let records = log.read(LogTopic::Events, partition, at, limit).await.map_err(unavailable)?;
+            for record in records.iter().filter(|record| record.offset < from) {
+                if let Some(source) = entry::source_of(record) {
+                    once.admits(source);
+                }
+            }
+            at = records.last().map(|last| last.offset + 1).ok_or(GapReason::Unavailable)?;
+        }
+        Ok(once)
     }
 
     /// Registers the socket and queues its first frames, all while the tail stands still.

@@ -24,7 +24,7 @@ pub trait BoardSource: Send + Sync + fmt::Debug {
 /// One workspace's board, again and again.
 #[async_trait]
 pub trait BoardFeed: Send {
-    /// The board as JSON: at once the first time, then after each change. `None` when there will be no more.
+    /// The board as JSON: at once the first time, then after each change. `None` when there will be no more. Cancel-safe.
     async fn next(&mut self) -> Option<Bytes>;
 }
 

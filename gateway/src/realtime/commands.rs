@@ -144,9 +144,12 @@ impl Runner {
             ClientCommand::ConversationRead { conversation_id, seq } => {
                 Command::MarkRead { conversation_id, user_id, seq }
             }
-            ClientCommand::PresenceSet { availability } => {
-                Command::SetPresence { user_id, availability: Some(availability), connected: None }
-            }
+            ClientCommand::PresenceSet { availability } => Command::SetPresence {
+                user_id,
+                availability: Some(availability),
+                connected: None,
+                gateway: String::new(),
+            },
             ClientCommand::Typing { .. } | ClientCommand::Viewing { .. } => {
                 return Err(Refusal::no_conversation());
             }

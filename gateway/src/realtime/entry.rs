@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use schemas::conversation::visible;
+use schemas::event::Source;
 use schemas::policy::{Action, allows};
 use schemas::workspace::Role;
 use schemas::{ChannelId, CommandId, ConversationId, UserId, WorkspaceId};
@@ -73,6 +74,8 @@ pub(crate) struct Entry {
 /// What the tail needs to know beside the entry.
 #[derive(Debug)]
 pub(crate) struct Peeked {
+    /// The event's identity: grows from one event of a partition to the next.
+    pub(crate) source: Source,
     pub(crate) command_id: CommandId,
     pub(crate) kind: Kind,
     /// The channel and the contact's address, for events of a conversation.
@@ -84,12 +87,14 @@ pub(crate) struct Peeked {
 pub(crate) enum Kind {
     CommandSettled,
     MessageAdded,
+    AgentPresenceChanged,
     Other,
 }
 
 #[derive(Deserialize)]
 struct PeekRecord<'a> {
     workspace_id: WorkspaceId,
+    source: Source,
     command_id: CommandId,
     #[serde(borrow)]
     event: PeekEvent<'a>,
@@ -126,6 +131,7 @@ pub(crate) fn read(partition: u32, record: &Record) -> Result<(Entry, Peeked), s
     let kind = match peek.event.kind.as_ref() {
         "command_settled" => Kind::CommandSettled,
         "message_added" => Kind::MessageAdded,
+        "agent_presence_changed" => Kind::AgentPresenceChanged,
         _ => Kind::Other,
     };
     let mut contact = None;
@@ -156,7 +162,16 @@ pub(crate) fn read(partition: u32, record: &Record) -> Result<(Entry, Peeked), s
         gone: gone_frame(partition, record.offset, &audience),
         audience,
     };
-    Ok((entry, Peeked { command_id: peek.command_id, kind, contact }))
+    Ok((entry, Peeked { source: peek.source, command_id: peek.command_id, kind, contact }))
+}
+
+/// The identity of an event, without the rest of it; `None` if it cannot be read.
+pub(crate) fn source_of(record: &Record) -> Option<Source> {
+    #[derive(Deserialize)]
+    struct Head {
+        source: Source,
+    }
+    serde_json::from_slice::<Head>(&record.value).ok().map(|head| head.source)
 }
 
 /// `{"op":"ev","p":[partition,offset],"d":<the record as it stands in the log>}`.

@@ -41,8 +41,10 @@ mod cursor;
 mod echo;
 mod entry;
 mod frames;
+mod gateways;
 mod handler;
 mod hub;
+mod once;
 mod os;
 mod outcomes;
 mod partition;
@@ -83,6 +85,8 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(4);
 /// What the sockets stand on.
 #[derive(Clone, Debug)]
 pub struct Dependencies {
+    /// The name of this process among the gateways.
+    pub node: String,
     /// Where events come from.
     pub log: Arc<dyn Log>,
     /// Where conversations, members and channels are read.
@@ -230,12 +234,12 @@ pub struct Realtime(Arc<Inner>);
 impl Realtime {
     /// Makes the sockets; nothing happens before [`Realtime::run`].
     pub fn new(dependencies: Dependencies) -> Self {
-        let Dependencies { log, tables, clock, authenticator, boards, config } = dependencies;
+        let Dependencies { node, log, tables, clock, authenticator, boards, config } = dependencies;
         Self(Arc::new(Inner {
             commands: Commands::new(Arc::clone(&log), Arc::clone(&clock)),
             hub: Arc::default(),
             outcomes: Outcomes::default(),
-            presence: Presence::new(Duration::from_millis(config.presence_grace_ms)),
+            presence: Presence::new(gateways::id_of(&node), Duration::from_millis(config.presence_grace_ms)),
             boards: Boards::new(boards),
             visitors: Visitors::new(&config),
             cursors: Cursors::new(log.epoch()),
@@ -273,7 +277,7 @@ impl Realtime {
             () = shutdown.cancelled() => {}
             () = inner.sweep() => {}
             () = inner.recheck() => {}
-            () = inner.presence.run(inner.tables.as_ref(), &inner.commands, shutdown.clone()) => {}
+            () = inner.presence.run(inner.tables.as_ref(), &inner.commands, inner.clock.as_ref(), shutdown.clone()) => {}
         }
         while tails.join_next().await.is_some() {}
     }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use super::entry::{Audience, Entry};
+use super::once::Once;
 
 /// The most entries of a ring, whatever their size.
 const MAX_RING_ENTRIES: usize = 65_536;
@@ -25,6 +26,8 @@ pub(crate) struct Partition {
 pub(crate) struct State {
     /// The next offset that the tail will publish.
     pub(crate) next: u64,
+    /// Tells events from those that were published twice.
+    pub(crate) once: Once,
     /// From this offset on the ring holds all that anybody may see.
     pub(crate) ring_start: u64,
     ring: VecDeque<Arc<Entry>>,

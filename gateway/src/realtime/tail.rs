@@ -63,6 +63,7 @@ pub(crate) async fn follow(inner: Arc<Inner>, partition: u32, shutdown: Cancella
 async fn begin(inner: &Inner, partition: u32) -> Result<u64, LogError> {
     let bounds = inner.log.bounds(Topic::Events, partition).await?;
     if let Some(held) = inner.partition(partition) {
+        // More than enough to tell events that are published twice, too: see `once`.
         held.begin_at(bounds.next.saturating_sub(PRELOADED_EVENTS).max(bounds.earliest));
         if bounds.next == bounds.earliest {
             held.start();
@@ -103,12 +104,18 @@ fn publish(inner: &Inner, partition: u32, record: &Record) -> u64 {
     };
     let sent = {
         let mut state = held.lock();
+        if !state.once.admits(peeked.source) {
+            state.skip(record.offset);
+            metrics::counter!("saler_socket_repeated_events_total").increment(1);
+            return 0;
+        }
         state.append(&entry, inner.config.ring_bytes);
         inner.hub.publish(&entry, Instant::now())
     };
     match peeked.kind {
         Kind::CommandSettled => settle(inner, partition, record, &peeked),
         Kind::MessageAdded => inner.visitors.publish(&peeked, &record.value),
+        Kind::AgentPresenceChanged => note_presence(inner, partition, record),
         Kind::Other => {}
     }
     sent
@@ -127,6 +134,17 @@ fn settle(inner: &Inner, partition: u32, record: &Record, peeked: &Peeked) {
     };
     let position = (partition, record.offset);
     inner.outcomes.settle(peeked.command_id, Settled { position, outcome, conversation_id, message_id, seq });
+}
+
+/// Others may have taken this gateway for dead.
+fn note_presence(inner: &Inner, partition: u32, record: &Record) {
+    let Ok(EventRecord { workspace_id, event: Event::AgentPresenceChanged { user_id, gateways, .. }, .. }) =
+        serde_json::from_slice(&record.value)
+    else {
+        tracing::error!(partition, offset = record.offset, "a change of presence cannot be read");
+        return;
+    };
+    inner.presence.saw(workspace_id, user_id, &gateways);
 }
 
 fn announce_gap(inner: &Inner, partition: u32) {

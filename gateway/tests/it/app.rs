@@ -1,4 +1,5 @@
-//! A whole hub over the in-memory engines, on a port of its own, with a clock that tests move.
+//! A whole hub on a port of its own, with a clock that tests move: over the in-memory engines, or, if the environment names
+//! servers, the gateway and the analytics of one over Kafka and CQL ([`super::pair`]).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use gateway::app::{Application, Engines};
 use gateway::auth::api_token;
-use gateway::config::{Sources, load};
+use gateway::config::Roles;
 use gateway::directory::Directory;
 use hmac::{Hmac, KeyInit, Mac};
 use reqwest::{Method, StatusCode};
@@ -19,10 +20,13 @@ use serde_json::{Value, json};
 use sha1::Sha1;
 use storage::clock::{Clock, ManualClock};
 use storage::log::memory::MemoryLog;
+use storage::log::{Log, ReadLimit, Topic, partition_of};
 use storage::tables::memory::MemoryTables;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+use crate::pair;
 
 /// The auth token of every channel of the tests.
 pub(crate) const AUTH_TOKEN: &str = "0123456789abcdef0123456789abcdef";
@@ -33,7 +37,9 @@ pub(crate) const NUMBER: &str = "+14155550100";
 /// The password of everybody in the tests.
 pub(crate) const PASSWORD: &str = "correct horse battery";
 /// No state takes longer to come.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks at a state, so that whoever brings it about gets to it.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// An answer: its status, its headers and its JSON, if it has one.
 #[derive(Debug)]
@@ -74,7 +80,9 @@ impl Tenant {
 
 #[derive(Debug)]
 pub(crate) struct TestApp {
-    pub(crate) log: Arc<MemoryLog>,
+    pub(crate) log: Arc<dyn Log>,
+    /// The same, if it is the one in memory, which fails on request.
+    pub(crate) memory_log: Option<Arc<MemoryLog>>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) directory: Directory,
     pub(crate) base: String,
@@ -96,23 +104,33 @@ impl TestApp {
             ("SALER_HTTP__LISTEN", "127.0.0.1:0".to_owned()),
             ("SALER_HTTP__WORKERS", "1".to_owned()),
             ("SALER_HTTP__CLIENT_DISCONNECT_TIMEOUT_MS", "0".to_owned()),
-            ("SALER_SOCKET__COMMAND_TIMEOUT_MS", "5000".to_owned()),
+            ("SALER_SOCKET__COMMAND_TIMEOUT_MS", "20000".to_owned()),
             ("SALER_DATA__DIR", dir.path().display().to_string()),
         ];
         let mut variables = variables.map(|(name, value)| (name.to_owned(), value)).to_vec();
         variables.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        let config = load(&Sources { variables, ..Sources::default() }).unwrap();
-        let log = Arc::new(MemoryLog::new(2));
-        let tables = Arc::new(MemoryTables::new());
+        let shared = tokio::task::spawn_blocking(pair::shared).await.unwrap();
+        let (engines, roles, memory_log) = match shared {
+            Some(pair) => {
+                variables.extend(pair.settings.iter().cloned());
+                (pair.engines.clone(), Roles::parse(&["gateway", "analytics"]).unwrap(), None)
+            }
+            None => {
+                let (log, tables) = (Arc::new(MemoryLog::new(2)), Arc::new(MemoryTables::new()));
+                (Engines { log: Arc::clone(&log) as _, tables, leaving: None }, Roles::all(), Some(log))
+            }
+        };
+        let config = pair::config(variables);
+        let log = Arc::clone(&engines.log);
         let clock = Arc::new(ManualClock::at("2026-11-22T09:00:00Z".parse().unwrap()));
-        let engines = Engines { log: Arc::clone(&log) as _, tables: Arc::clone(&tables) as _ };
-        let application = Application::with_engines(config, Arc::clone(&clock) as _, engines, None).await.unwrap();
+        let application =
+            Application::with_engines(config, roles, Arc::clone(&clock) as _, engines, None).await.unwrap();
         let base = format!("http://127.0.0.1:{}", application.port());
-        let directory = application.state().directory.clone();
+        let directory = application.state().unwrap().directory.clone();
         let shutdown = application.shutdown_token();
         let serving = tokio::spawn(application.run_until_stopped());
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { log, clock, directory, base, client, shutdown, serving, _dir: dir }
+        Self { log, memory_log, clock, directory, base, client, shutdown, serving, _dir: dir }
     }
 
     /// Stops the hub as a signal does.
@@ -153,6 +171,19 @@ impl TestApp {
             self.call(Method::PATCH, &tenant, Role::Owner, &path, Some(&json!({ "capacity": 20 }))).await.expect(200);
         }
         tenant
+    }
+
+    /// How many commands of a workspace the log holds.
+    pub(crate) async fn commands(&self, workspace_id: WorkspaceId) -> usize {
+        let partition = partition_of(workspace_id, self.log.partitions());
+        let end = self.log.bounds(Topic::Commands, partition).await.unwrap().next;
+        let (mut next, mut count) = (0, 0);
+        while next < end {
+            let records = self.log.read(Topic::Commands, partition, next, ReadLimit::default()).await.unwrap();
+            count += records.iter().filter(|record| record.key == workspace_id).count();
+            next = records.last().map_or(end, |record| record.offset + 1);
+        }
+        count
     }
 
     /// A request under `/api/v1` with a bearer token.
@@ -234,11 +265,12 @@ impl TestApp {
     /// Asks again until there is an answer.
     pub(crate) async fn until<T>(&self, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
         let waiting = async {
+            let mut look = tokio::time::interval(LOOK_EVERY);
             loop {
                 if let Some(found) = ask().await {
                     return found;
                 }
-                tokio::task::yield_now().await;
+                look.tick().await;
             }
         };
         tokio::time::timeout(PATIENCE, waiting).await.expect("what was waited for did not come")

@@ -10,12 +10,15 @@
 mod app;
 mod auth;
 mod cli;
+mod cluster;
+mod cluster_process;
 mod conversations;
 mod dead_letters;
 mod fake_twilio;
 mod kill;
 mod openapi;
 mod pages;
+mod pair;
 mod process;
 mod proxies;
 mod refresh;

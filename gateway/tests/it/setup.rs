@@ -75,7 +75,10 @@ async fn labels_workspaces_and_tokens_are_made_and_removed() {
 async fn every_answer_is_named_and_guarded_and_errors_are_problems() {
     let app = TestApp::start().await;
     let health = app.client.get(format!("{}/healthz", app.base)).send().await.unwrap();
-    assert_eq!(health.json::<serde_json::Value>().await.unwrap()["durability"], json!("memory"));
+    assert_eq!(
+        health.json::<serde_json::Value>().await.unwrap()["durability"],
+        json!(app.log.health().durability.to_string())
+    );
     for path in ["/", "/page.js", "/nope", "/api/v1/nope", "/api/v1/auth/me", "/api/v1/docs/", "/api/v1/socket"] {
         let answer = app.client.get(format!("{}{path}", app.base)).send().await.unwrap();
         for header in ["x-request-id", "content-security-policy", "x-frame-options", "x-content-type-options"] {

@@ -159,7 +159,8 @@ pub(crate) struct Bench {
     pub(crate) people: Arc<People>,
     pub(crate) realtime: Realtime,
     pub(crate) address: SocketAddr,
-    published: Mutex<u64>,
+    /// The source of the last event: grows in the order of the log, as the engine's do.
+    published: Arc<tokio::sync::Mutex<u64>>,
     shutdown: CancellationToken,
     server: actix_web::dev::ServerHandle,
 }
@@ -198,6 +199,7 @@ impl Bench {
             Arc::new(People { by_token: Mutex::default(), clock: Arc::clone(&clock), rechecks: AtomicU64::new(0) });
         let send_buffer = config.send_buffer_bytes;
         let realtime = Realtime::new(Dependencies {
+            node: "bench".to_owned(),
             log: Arc::clone(&log) as _,
             tables: Arc::clone(&tables) as _,
             clock: Arc::clone(&clock) as _,
@@ -223,7 +225,12 @@ impl Bench {
         let server = server.run();
         let handle = server.handle();
         tokio::spawn(server);
-        Self { log, tables, clock, people, realtime, address, published: Mutex::new(0), shutdown, server: handle }
+        let mut before = 0;
+        for partition in 0..log.partitions() {
+            before += log.bounds(Topic::Events, partition).await.unwrap().next;
+        }
+        let published = Arc::new(tokio::sync::Mutex::new(before));
+        Self { log, tables, clock, people, realtime, address, published, shutdown, server: handle }
     }
 
     /// Lets a person sign in with the token `<n>` (in workspace `w`: `<n>@<w>`), for an hour.
@@ -286,10 +293,10 @@ impl Bench {
 
     /// Publishes events of a workspace, as the engine would; returns the offset of the first.
     pub(crate) async fn publish(&self, w: u64, events: Vec<(Event, Option<Conversation>)>) -> u64 {
+        let mut n = self.published.lock().await;
         let records = events
             .into_iter()
             .map(|(event, conversation)| {
-                let mut n = self.published.lock().unwrap();
                 *n += 1;
                 let record = EventRecord {
                     v: EVENT_VERSION,
@@ -341,6 +348,7 @@ impl Bench {
     /// Answers the commands of a workspace: the first with a key is applied and adds a message, a second is a repeat.
     pub(crate) fn answer_commands(&self, w: u64) {
         let (log, partition, stop) = (Arc::clone(&self.log), self.partition(w), self.shutdown.clone());
+        let published = Arc::clone(&self.published);
         tokio::spawn(stop.run_until_cancelled_owned(async move {
             let mut keys: HashMap<String, CommandId> = HashMap::new();
             let mut next = 0;
@@ -350,7 +358,9 @@ impl Bench {
                     next = record.offset + 1;
                     let command: CommandRecord = serde_json::from_slice(&record.value).unwrap();
                     if command.wants_outcome {
-                        let events = settle(&command, next, &mut keys);
+                        let mut n = published.lock().await;
+                        *n += 1;
+                        let events = settle(&command, (*n, next), &mut keys);
                         log.append(Topic::Events, partition, events).await.unwrap();
                     }
                 }
@@ -382,14 +392,14 @@ fn new_record(record: &EventRecord) -> NewRecord {
     NewRecord { key: record.workspace_id, at: record.at, value: Bytes::from(serde_json::to_vec(record).unwrap()) }
 }
 
-fn settle(command: &CommandRecord, seq: u64, keys: &mut HashMap<String, CommandId>) -> Vec<NewRecord> {
-    let record = |event, conversation| {
+fn settle(command: &CommandRecord, (offset, seq): (u64, u64), keys: &mut HashMap<String, CommandId>) -> Vec<NewRecord> {
+    let record = |event, conversation, index| {
         new_record(&EventRecord {
             v: EVENT_VERSION,
             id: EventId::new(start(), &entropy(seq)),
             workspace_id: command.workspace_id,
             at: command.at,
-            source: Source { partition: 0, offset: seq, index: 0 },
+            source: Source { partition: 0, offset, index },
             command_id: command.id,
             actor: command.actor.clone(),
             event,
@@ -405,7 +415,7 @@ fn settle(command: &CommandRecord, seq: u64, keys: &mut HashMap<String, CommandI
     if let (Command::SendMessage { conversation_id, .. }, Outcome::Applied) = (&command.command, &outcome) {
         let mut conversation = conversation(1, None);
         conversation.id = *conversation_id;
-        events.push(record(added(&conversation, seq), Some(Arc::new(conversation))));
+        events.push(record(added(&conversation, seq), Some(Arc::new(conversation)), 0));
     }
     let settled = Event::CommandSettled {
         key: command.key.clone(),
@@ -415,6 +425,6 @@ fn settle(command: &CommandRecord, seq: u64, keys: &mut HashMap<String, CommandI
         message_id: Some(MessageId::new(start(), &entropy(seq))),
         seq: Some(seq),
     };
-    events.push(record(settled, None));
+    events.push(record(settled, None, 1));
     events
 }

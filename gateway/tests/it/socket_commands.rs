@@ -1,5 +1,6 @@
 //! What agents wish over the socket: one effect a key, an answer for each, and no reach beyond their sight.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -206,6 +207,7 @@ async fn people_whom_a_crash_left_connected_are_recorded_as_gone() {
             capacity: 5,
             availability: Availability::Online,
             connected,
+            gateways: BTreeSet::new(),
             open_conversations: 0,
             last_assigned: 0,
         };

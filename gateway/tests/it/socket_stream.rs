@@ -141,7 +141,7 @@ async fn topics_choose_and_rights_still_decide() {
 
     bench.publish_message(1, &conversation(3, None), 1).await;
     bench.publish_message(1, &mine, 2).await;
-    let presence = Event::AgentPresenceChanged { user_id: user(9), availability: Availability::Busy, connected: true };
+    let presence = presence_of(Availability::Busy);
     bench.publish(1, vec![(presence, None)]).await;
     assert_eq!(agent.until("ev").await["d"]["event"]["message"]["seq"], 2);
     assert_eq!(agent.until("ev").await["d"]["event"]["availability"], "busy");
@@ -150,9 +150,14 @@ async fn topics_choose_and_rights_still_decide() {
     agent.send(&json!({"op": "unsub", "id": 7, "topic": format!("conversation:{}", mine.id)})).await;
     assert_eq!(agent.until("ok").await["id"], 7);
     bench.publish_message(1, &mine, 3).await;
-    let presence = Event::AgentPresenceChanged { user_id: user(9), availability: Availability::Away, connected: true };
+    let presence = presence_of(Availability::Away);
     bench.publish(1, vec![(presence, None)]).await;
     assert_eq!(agent.until("ev").await["d"]["event"]["availability"], "away");
+}
+
+fn presence_of(availability: Availability) -> Event {
+    let gateways = std::collections::BTreeSet::new();
+    Event::AgentPresenceChanged { user_id: user(9), availability, connected: true, gateways }
 }
 
 /// What a person gets of a history by the rules alone.

@@ -6,18 +6,8 @@ use schemas::workspace::Role;
 use serde_json::json;
 use storage::clock::Clock;
 use storage::log::memory::MemoryFault;
-use storage::log::{Log, Topic};
 
 use crate::app::{ACCOUNT, NUMBER, TestApp, form_urlencoded, message, sign};
-
-/// How many commands the log holds.
-async fn commands(app: &TestApp) -> u64 {
-    let mut count = 0;
-    for partition in 0..app.log.partitions() {
-        count += app.log.bounds(Topic::Commands, partition).await.unwrap().next;
-    }
-    count
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_signed_message_becomes_a_conversation_once_however_often_it_comes() {
@@ -37,13 +27,13 @@ async fn a_signed_message_becomes_a_conversation_once_however_often_it_comes() {
 async fn a_webhook_that_twilio_sends_as_get_is_read_from_its_query() {
     let app = TestApp::start().await;
     let tenant = app.tenant("A").await;
-    let before = commands(&app).await;
+    let before = app.commands(tenant.id).await;
     let query = form_urlencoded(&message("+15005550001", "SM1", "مرحبا"));
     let url = format!("{}/webhooks/twilio/{}?{query}", app.base, tenant.channel);
     let refused = app.client.get(format!("{url}&Body=no")).header("X-Twilio-Signature", sign(&url, &[]));
     assert_eq!(refused.send().await.unwrap().status(), 403);
     let taken = app.client.get(&url).header("X-Twilio-Signature", sign(&url, &[])).send().await.unwrap();
-    assert_eq!((taken.status().as_u16(), commands(&app).await), (200, before + 1));
+    assert_eq!((taken.status().as_u16(), app.commands(tenant.id).await), (200, before + 1));
     app.stop().await;
 }
 
@@ -51,7 +41,7 @@ async fn a_webhook_that_twilio_sends_as_get_is_read_from_its_query() {
 async fn what_is_not_believed_leaves_no_trace() {
     let app = TestApp::start().await;
     let tenant = app.tenant("A").await;
-    let before = commands(&app).await;
+    let before = app.commands(tenant.id).await;
     let good = message("+15005550001", "SM1", "hi");
     for signature in ["", "x", "AAAAAAAAAAAAAAAAAAAAAAAAAAA="] {
         let refused = app.webhook(tenant.channel, &good, Some(signature)).await;
@@ -68,7 +58,7 @@ async fn what_is_not_believed_leaves_no_trace() {
     assert_eq!((too_large.status.as_u16(), too_large.code()), (413, "too_large"));
     let elsewhere = app.client.post(format!("{}/webhooks/nobody/{}", app.base, tenant.channel)).send().await.unwrap();
     assert_eq!(elsewhere.status().as_u16(), 404);
-    assert_eq!(commands(&app).await, before);
+    assert_eq!(app.commands(tenant.id).await, before);
     app.stop().await;
 }
 
@@ -76,10 +66,10 @@ async fn what_is_not_believed_leaves_no_trace() {
 async fn what_is_authentic_but_unreadable_is_set_aside_and_can_be_replayed_and_discarded() {
     let app = TestApp::start().await;
     let tenant = app.tenant("A").await;
-    let before = commands(&app).await;
+    let before = app.commands(tenant.id).await;
     app.webhook(tenant.channel, &[("AccountSid", ACCOUNT), ("To", NUMBER)], None).await.expect(200);
     app.webhook(tenant.channel, &[("AccountSid", ACCOUNT), ("From", NUMBER)], None).await.expect(200);
-    assert_eq!(commands(&app).await, before);
+    assert_eq!(app.commands(tenant.id).await, before);
     let page = app.get(&tenant, Role::Manager, "/dead-letters?limit=1").await.expect(200);
     assert_eq!(page["items"].as_array().unwrap().len(), 1);
     let next = format!("/dead-letters?limit=1&cursor={}", page["next_cursor"].as_str().unwrap());
@@ -99,12 +89,16 @@ async fn what_is_authentic_but_unreadable_is_set_aside_and_can_be_replayed_and_d
 async fn a_full_disk_asks_the_provider_to_come_again_and_is_forgotten_once_there_is_room() {
     let app = TestApp::start().await;
     let tenant = app.tenant("A").await;
-    app.log.set_fault(Some(MemoryFault::DiskFull));
+    let Some(log) = app.memory_log.clone() else {
+        println!("skipped: only the log in memory fails on request");
+        return app.stop().await;
+    };
+    log.set_fault(Some(MemoryFault::DiskFull));
     let refused = app.webhook(tenant.channel, &message("+15005550001", "SM1", "hi"), None).await;
     assert_eq!((refused.status.as_u16(), &refused.headers["retry-after"]), (503, &"5".parse().unwrap()));
     let ready = app.client.get(format!("{}/readyz", app.base)).send().await.unwrap();
     assert_eq!(ready.status().as_u16(), 503);
-    app.log.set_fault(None);
+    log.set_fault(None);
     app.customer_writes(&tenant, "+15005550001", "SM1", "hi").await;
     let ready = app.client.get(format!("{}/readyz", app.base)).send().await.unwrap();
     assert_eq!(ready.status().as_u16(), 200, "{}", ready.text().await.unwrap());

@@ -262,14 +262,15 @@ impl<'a> Decider<'a> {
                 Ok(())
             }
             Command::ConfigureAgent { agent } => self.configure_agent(agent),
-            Command::SetPresence { user_id, availability, connected } => {
-                self.set_presence(*user_id, *availability, *connected)
+            Command::SetPresence { user_id, availability, connected, gateway } => {
+                self.set_presence(*user_id, *availability, connected.map(|connected| (connected, gateway.as_str())))
             }
             Command::FireTimer { conversation_id, timer, due } => self.fire_timer(*conversation_id, *timer, *due),
             Command::BeginSend { message_id, attempt, .. } => self.begin_send(*message_id, *attempt),
             Command::FinishSend { message_id, attempt, outcome, .. } => {
                 self.finish_send(*message_id, *attempt, outcome)
             }
+            Command::Lost => Ok(()),
         }
     }
 

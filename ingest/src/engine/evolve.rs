@@ -146,10 +146,11 @@ pub(super) fn entities(
         Event::AgentConfigured { agent } => {
             view.changes.agents.insert((workspace_id, agent.user_id), agent.clone());
         }
-        Event::AgentPresenceChanged { user_id, availability, connected } => {
+        Event::AgentPresenceChanged { user_id, availability, connected, gateways } => {
             if let Some(mut agent) = view.agent(*user_id)?.cloned() {
                 agent.availability = *availability;
                 agent.connected = *connected;
+                agent.gateways.clone_from(gateways);
                 view.changes.agents.insert((workspace_id, *user_id), agent);
             }
         }

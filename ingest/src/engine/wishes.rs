@@ -166,6 +166,7 @@ impl Decider<'_> {
             Some(known) => Agent {
                 availability: known.availability,
                 connected: known.connected,
+                gateways: known.gateways.clone(),
                 open_conversations: known.open_conversations,
                 last_assigned: known.last_assigned,
                 ..agent.clone()
@@ -173,6 +174,7 @@ impl Decider<'_> {
             None => Agent {
                 availability: Availability::Online,
                 connected: false,
+                gateways: BTreeSet::new(),
                 open_conversations: 0,
                 last_assigned: 0,
                 ..agent.clone()
@@ -185,23 +187,37 @@ impl Decider<'_> {
         self.release_from_absent_agents()
     }
 
+    /// `connection` is whether a socket is connected at a gateway. Each gateway speaks for its own sockets, and a person is
+    /// connected for as long as one of them says so.
     pub(super) fn set_presence(
         &mut self,
         user_id: UserId,
         availability: Option<Availability>,
-        connected: Option<bool>,
+        connection: Option<(bool, &str)>,
     ) -> Ruling {
         let Some(agent) = self.view.agent(user_id)? else {
             let reason = format!("user_id: {user_id} is not a member of this workspace");
             return Err(reject(Rejection::NotFound, reason));
         };
         let availability = availability.unwrap_or(agent.availability);
-        let connected = connected.unwrap_or(agent.connected);
-        if (availability, connected) == (agent.availability, agent.connected) {
+        let mut gateways = agent.gateways.clone();
+        let connected = match connection {
+            None => agent.connected,
+            Some((true, gateway)) => {
+                gateways.insert(gateway.to_owned());
+                true
+            }
+            Some((false, gateway)) => {
+                gateways.remove(gateway);
+                !gateways.is_empty()
+            }
+        };
+        let is_news = (availability, connected) != (agent.availability, agent.connected);
+        if !is_news && gateways == agent.gateways {
             return Ok(());
         }
-        self.emit(Event::AgentPresenceChanged { user_id, availability, connected })?;
-        self.distribute()
+        self.emit(Event::AgentPresenceChanged { user_id, availability, connected, gateways })?;
+        if is_news { self.distribute() } else { Ok(()) }
     }
 
     pub(super) fn fire_timer(&mut self, id: ConversationId, timer: TimerKind, due: Timestamp) -> Ruling {

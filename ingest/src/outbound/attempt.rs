@@ -16,6 +16,7 @@ use super::lane::{Entry, Health};
 use super::pending::PendingSend;
 use super::schedule::{Fate, Job};
 use super::sender::{Candidate, LookUp, OutboundMessage, SendVerdict, Sender};
+use super::turn::{self, Look};
 
 /// How long a job waits when the log or the tables did not take or give what it needs.
 const STORAGE_RETRY: Duration = Duration::from_secs(1);
@@ -49,7 +50,11 @@ enum Resolution {
 pub(super) struct Attempt {
     pub(super) deps: Arc<OutboundDeps>,
     pub(super) partition: u32,
+    /// The turn in which it calls.
+    pub(super) turn: i64,
     pub(super) shutdown: CancellationToken,
+    /// Cancelled once the turn is found to be over.
+    pub(super) superseded: CancellationToken,
 }
 
 impl Attempt {
@@ -94,6 +99,16 @@ impl Attempt {
             tracing::warn!(message.id = %message_id, error = %error, "cannot record the beginning of a send");
             return End::storage_trouble(entry);
         }
+        let Some(look) = self.look(&entry).await else {
+            // No call was made, and none will be made in this attempt.
+            return End::storage_trouble(Entry { attempt, ..entry });
+        };
+        let (clock, claim) = (self.deps.clock.as_ref(), self.deps.settings.claim);
+        if !look.is_good(clock, claim) {
+            metrics::counter!("saler_outbound_late_claims_total").increment(1);
+            tracing::warn!(message.id = %message_id, "the process stood still before a call; looking again whose turn it is");
+            return End::at_once(Entry { attempt, ..entry });
+        }
         let called_at = Instant::now();
         let verdict = sender.send(message).await;
         let outcome = match &verdict {
@@ -107,6 +122,21 @@ impl Attempt {
         metrics::histogram!("saler_outbound_call_seconds").record(called_at.elapsed());
         let entry = Entry { attempt, look_ups: 0, unresolved: false, held: false, ..entry };
         self.conclude(entry, verdict).await
+    }
+
+    /// Looks whether this worker's turn is still on, after the attempt was recorded.
+    async fn look(&self, entry: &Entry) -> Option<Look> {
+        match turn::look(self.deps.tables.as_ref(), self.deps.clock.as_ref(), self.partition, self.turn).await {
+            Ok(Some(look)) => Some(look),
+            Ok(None) => {
+                self.superseded.cancel();
+                None
+            }
+            Err(error) => {
+                tracing::warn!(message.id = %entry.message_id, error = %error, "cannot tell whose turn it is to send");
+                None
+            }
+        }
     }
 
     async fn conclude(&self, entry: Entry, verdict: SendVerdict) -> End {
@@ -315,6 +345,12 @@ impl End {
     /// Nothing happened yet, and will be tried again soon.
     fn storage_trouble(entry: Entry) -> Self {
         let waiting = Entry { due: Instant::now() + STORAGE_RETRY, ..entry.clone() };
+        Self::new(entry, Fate::Waits(waiting), Health::Unknown)
+    }
+
+    /// Nothing happened, and is tried again.
+    fn at_once(entry: Entry) -> Self {
+        let waiting = Entry { due: Instant::now(), ..entry.clone() };
         Self::new(entry, Fate::Waits(waiting), Health::Unknown)
     }
 }

@@ -14,6 +14,9 @@
 //! A worker begins only once the engine has applied every command that was there before: else a message whose attempt
 //! stands in the log, but not yet in the table, would look as if nothing had been tried.
 //!
+//! Several processes may share the partitions. Two that believe at the same moment that a partition is theirs are told
+//! apart by the turn that each took: see [`turn`].
+//!
 //! Web chat is not sent from here: visitors' sockets read events.
 //!
 //! [`Command::BeginSend`]: schemas::command::Command::BeginSend
@@ -37,10 +40,12 @@ mod notice;
 pub mod pending;
 mod schedule;
 pub mod sender;
+pub mod turn;
 pub mod twilio;
 mod worker;
 
 pub use sender::{HttpSettings, ProviderSenders, Sender, SenderFactory, http_client};
+pub use turn::Superseded;
 pub use worker::run;
 
 /// How sending behaves.
@@ -51,8 +56,10 @@ pub struct Settings {
     /// When a failing provider is left alone.
     pub breaker: breaker::BreakerSettings,
     /// How long after a call of unknown end the provider's "I have no such message" is believed. Longer than a call can be
-    /// under way: our timeout and theirs (15 s).
+    /// under way: our timeout and theirs (15 s), and [`Settings::claim`] before it.
     pub settle: Duration,
+    /// How long a look at whose turn it is allows a call to begin.
+    pub claim: Duration,
     /// How long a channel whose account or configuration is at fault is left alone at first; doubles up to 15 minutes.
     pub first_pause: Duration,
     /// How many calls of one channel are under way at a time.
@@ -69,6 +76,7 @@ impl Default for Settings {
             backoff: backoff::Backoff::default(),
             breaker: breaker::BreakerSettings::default(),
             settle: Duration::from_secs(20),
+            claim: Duration::from_secs(5),
             first_pause: Duration::from_mins(1),
             in_flight_per_channel: 32,
             tracked: schedule::MAX_TRACKED,

@@ -20,6 +20,7 @@ use super::lane::{Entry, Health, Limits};
 use super::notice::{self, Notice};
 use super::pending::PendingSend;
 use super::schedule::{Admission, Fate, Schedule};
+use super::turn::{self, Superseded};
 
 /// How many rows a page of the table has.
 const PAGE_ROWS: usize = 1_000;
@@ -47,6 +48,8 @@ enum WorkerError {
 struct Worker {
     partition: u32,
     deps: Arc<OutboundDeps>,
+    /// The turn in which it sends.
+    turn: i64,
     schedule: Schedule,
     running: JoinSet<End>,
     /// The message of each running attempt, should it end without a word.
@@ -61,13 +64,18 @@ struct Worker {
     scan_from: Option<Instant>,
     metrics_at: Instant,
     shutdown: CancellationToken,
+    /// Cancelled by an attempt that finds the turn to be over.
+    superseded: CancellationToken,
 }
 
 /// Sends the messages of one partition until `shutdown`.
 ///
 /// Failures of the log and the tables are logged and waited out: the worker goes on by itself once they are over. On
 /// shutdown, calls under way get [`super::Settings::drain`] to end; what does not is looked up by the next worker.
-pub async fn run(partition: u32, deps: OutboundDeps, shutdown: CancellationToken) {
+///
+/// # Errors
+/// [`Superseded`] if another worker has begun on this partition: this one calls nobody any more.
+pub async fn run(partition: u32, deps: OutboundDeps, shutdown: CancellationToken) -> Result<(), Superseded> {
     let now = Instant::now();
     let limits = Limits {
         in_flight_per_channel: deps.settings.in_flight_per_channel,
@@ -78,6 +86,7 @@ pub async fn run(partition: u32, deps: OutboundDeps, shutdown: CancellationToken
     let mut worker = Worker {
         partition,
         deps: Arc::new(deps),
+        turn: 0,
         schedule: Schedule::new(limits),
         running: JoinSet::new(),
         under_way: HashMap::new(),
@@ -87,10 +96,11 @@ pub async fn run(partition: u32, deps: OutboundDeps, shutdown: CancellationToken
         scan_from: None,
         metrics_at: now,
         shutdown: shutdown.clone(),
+        superseded: CancellationToken::new(),
     };
     loop {
         let started = tokio::select! {
-            () = shutdown.cancelled() => return,
+            () = shutdown.cancelled() => return Ok(()),
             started = worker.start() => started,
         };
         match started {
@@ -98,17 +108,20 @@ pub async fn run(partition: u32, deps: OutboundDeps, shutdown: CancellationToken
             Err(error) => tracing::warn!(partition, error = error_chain(&error), "sending cannot begin; trying again"),
         }
         tokio::select! {
-            () = shutdown.cancelled() => return,
+            () = shutdown.cancelled() => return Ok(()),
             () = tokio::time::sleep(STORAGE_RETRY) => {}
         }
     }
     worker.work().await;
     worker.drain().await;
+    if worker.superseded.is_cancelled() { Err(Superseded { partition }) } else { Ok(()) }
 }
 
 impl Worker {
-    /// Notes where the tail begins, waits for the engine, reads the table. Safe to do again if it failed.
+    /// Takes the turn, notes where the tail begins, waits for the engine, reads the table. Safe to do again if it failed.
     async fn start(&mut self) -> Result<(), WorkerError> {
+        // First of all: what a worker before this one may still call is in the log from here on.
+        self.turn = turn::take(self.deps.tables.as_ref(), self.partition).await?;
         // In this order: what is queued from here on comes as an event; what was before is in the table by then.
         self.tail = self.deps.log.bounds(Topic::Events, self.partition).await?.next;
         let commands = self.deps.log.bounds(Topic::Commands, self.partition).await?.next;
@@ -173,7 +186,7 @@ impl Worker {
     }
 
     async fn work(&mut self) {
-        let shutdown = self.shutdown.clone();
+        let (shutdown, superseded) = (self.shutdown.clone(), self.superseded.clone());
         let log = Arc::clone(&self.deps.log);
         loop {
             self.rescan_if_due().await;
@@ -185,6 +198,7 @@ impl Worker {
             let may_tail = self.tail_from <= now;
             tokio::select! {
                 () = shutdown.cancelled() => return,
+                () = superseded.cancelled() => return,
                 Some(ended) = self.running.join_next_with_id() => self.on_end(ended),
                 readable = log.wait_for(Topic::Events, self.partition, self.tail), if may_tail => {
                     if let Err(error) = self.follow(readable).await {
@@ -252,8 +266,13 @@ impl Worker {
     fn begin_attempts(&mut self) {
         while let Some(job) = self.schedule.next_job(Instant::now()) {
             let entry = job.entry.clone();
-            let attempt =
-                Attempt { deps: Arc::clone(&self.deps), partition: self.partition, shutdown: self.shutdown.clone() };
+            let attempt = Attempt {
+                deps: Arc::clone(&self.deps),
+                partition: self.partition,
+                turn: self.turn,
+                shutdown: self.shutdown.clone(),
+                superseded: self.superseded.clone(),
+            };
             let handle = self.running.spawn(attempt.run(job));
             self.under_way.insert(handle.id(), entry);
         }

@@ -10,5 +10,6 @@
 mod engine;
 mod outbound_fake;
 mod outbound_sending;
+mod outbound_turns;
 mod outbound_twilio;
 mod provider_twilio;

@@ -9,7 +9,7 @@ use ingest::engine::{EngineDeps, EngineStatus};
 use ingest::outbound::backoff::Backoff;
 use ingest::outbound::breaker::BreakerSettings;
 use ingest::outbound::pending::PendingSend;
-use ingest::outbound::{OutboundDeps, Settings};
+use ingest::outbound::{OutboundDeps, Settings, Superseded};
 use ingest::provider::twilio::Twilio;
 use ingest::provider::{Inbound, ProviderModule as _};
 use proptest::prelude::*;
@@ -34,19 +34,19 @@ use super::outbound_twilio::{channel, senders};
 const MILLIS: fn(u64) -> Duration = Duration::from_millis;
 
 /// A hub of one partition: log, tables and what runs over them.
-struct Hub {
+pub(crate) struct Hub {
     log: Arc<MemoryLog>,
-    tables: Arc<MemoryTables>,
+    pub(crate) tables: Arc<MemoryTables>,
     commands: Commands,
-    settings: Settings,
+    pub(crate) settings: Settings,
     /// How long a call may take.
     call_timeout: Duration,
     engine: Option<(CancellationToken, JoinHandle<()>)>,
-    worker: Option<(CancellationToken, JoinHandle<()>)>,
+    pub(crate) worker: Option<(CancellationToken, JoinHandle<Result<(), Superseded>>)>,
 }
 
 impl Hub {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let log = Arc::new(MemoryLog::new(1));
         let commands = Commands::new(Arc::clone(&log) as _, Arc::new(SystemClock));
         let settings = Settings {
@@ -88,7 +88,7 @@ impl Hub {
         hub
     }
 
-    fn start_engine(&mut self) {
+    pub(crate) fn start_engine(&mut self) {
         let deps = EngineDeps {
             log: Arc::clone(&self.log) as _,
             tables: Arc::clone(&self.tables) as _,
@@ -110,10 +110,14 @@ impl Hub {
         within("the engine's end", task).await.unwrap();
     }
 
-    fn start_worker(&mut self) {
+    pub(crate) fn start_worker(&mut self) {
+        self.start_worker_over(Arc::clone(&self.tables) as _);
+    }
+
+    pub(crate) fn start_worker_over(&mut self, tables: Arc<dyn Tables>) {
         let deps = OutboundDeps {
             log: Arc::clone(&self.log) as _,
-            tables: Arc::clone(&self.tables) as _,
+            tables,
             commands: self.commands.clone(),
             clock: Arc::new(SystemClock),
             senders: Arc::new(senders(self.call_timeout)),
@@ -130,10 +134,10 @@ impl Hub {
         assert!(task.await.unwrap_err().is_cancelled());
     }
 
-    async fn stop_worker(&mut self) {
+    pub(crate) async fn stop_worker(&mut self) {
         let (stop, task) = self.worker.take().unwrap();
         stop.cancel();
-        within("the worker's end", task).await.unwrap();
+        within("the worker's end", task).await.unwrap().unwrap();
     }
 
     async fn append(&self, record: &ChannelRecord, command: Command) {
@@ -142,7 +146,7 @@ impl Hub {
     }
 
     /// Writes a channel's row and tells the engine.
-    async fn configure(&self, record: &ChannelRecord) {
+    pub(crate) async fn configure(&self, record: &ChannelRecord) {
         let key = Key::of([Value::from(record.channel.workspace_id)]).at([Value::from(record.channel.id)]);
         let mut batch = Batch::default();
         batch.put(CHANNELS, Row::new(key).with_body(record).unwrap());
@@ -151,7 +155,7 @@ impl Hub {
     }
 
     /// A contact writes; returns the conversation.
-    async fn contact_writes(&self, record: &ChannelRecord, from: &str) -> ConversationId {
+    pub(crate) async fn contact_writes(&self, record: &ChannelRecord, from: &str) -> ConversationId {
         let message = InboundMessage {
             external_id: format!("in-{from}-{}", record.channel.id),
             from: from.to_owned(),
@@ -174,7 +178,7 @@ impl Hub {
     }
 
     /// An answer is queued.
-    async fn send(&self, record: &ChannelRecord, conversation_id: ConversationId, text: &str) -> MessageId {
+    pub(crate) async fn send(&self, record: &ChannelRecord, conversation_id: ConversationId, text: &str) -> MessageId {
         let author = Author::Bot { name: "test".to_owned() };
         self.append(record, Command::SendMessage { conversation_id, author, body: Body::text(text) }).await;
         let event = self
@@ -186,7 +190,7 @@ impl Hub {
         message.id
     }
 
-    async fn events(&self) -> Vec<EventRecord> {
+    pub(crate) async fn events(&self) -> Vec<EventRecord> {
         let records =
             self.log.read(Topic::Events, 0, 0, ReadLimit { records: 100_000, bytes: usize::MAX }).await.unwrap();
         records.iter().map(|record| serde_json::from_slice(&record.value).unwrap()).collect()
@@ -207,7 +211,11 @@ impl Hub {
     }
 
     /// Waits until a message has this status; returns the error that came with it.
-    async fn status(&self, id: MessageId, status: DeliveryStatus) -> Option<schemas::message::DeliveryError> {
+    pub(crate) async fn status(
+        &self,
+        id: MessageId,
+        status: DeliveryStatus,
+    ) -> Option<schemas::message::DeliveryError> {
         let event = self
             .event(status.as_str(), |record| {
                 matches!(&record.event, Event::MessageStatusChanged { message_id, to, .. } if *message_id == id && *to == status)
@@ -237,7 +245,7 @@ impl Hub {
     }
 }
 
-async fn sms_channel() -> (FakeTwilio, ChannelRecord) {
+pub(crate) async fn sms_channel() -> (FakeTwilio, ChannelRecord) {
     let fake = FakeTwilio::start().await;
     let record = channel(Medium::Sms, "+14155550100", &format!("http://{}", fake.address));
     (fake, record)

@@ -105,6 +105,7 @@ fn agent() -> Agent {
         capacity: 10,
         availability: Availability::Busy,
         connected: true,
+        gateways: BTreeSet::new(),
         open_conversations: 2,
         last_assigned: 41,
     }
@@ -214,7 +215,12 @@ fn commands() -> Vec<Command> {
         },
         Command::ConfigureChannel { channel: channel() },
         Command::ConfigureAgent { agent: agent() },
-        Command::SetPresence { user_id, availability: Some(Availability::Away), connected: Some(false) },
+        Command::SetPresence {
+            user_id,
+            availability: Some(Availability::Away),
+            connected: Some(false),
+            gateway: String::new(),
+        },
         Command::FireTimer { conversation_id, timer: TimerKind::SnoozeEnds, due: at() },
         Command::BeginSend { conversation_id, message_id, attempt: 1 },
         Command::FinishSend { conversation_id, message_id, attempt: 1, outcome },
@@ -259,7 +265,12 @@ fn events() -> Vec<Event> {
         Event::DeliveryParked { channel_id: channel_id(), report: report() },
         Event::ChannelConfigured { channel: channel() },
         Event::AgentConfigured { agent: agent() },
-        Event::AgentPresenceChanged { user_id, availability: Availability::Busy, connected: true },
+        Event::AgentPresenceChanged {
+            user_id,
+            availability: Availability::Busy,
+            connected: true,
+            gateways: BTreeSet::new(),
+        },
         Event::CommandSettled {
             key: Some("k-1".to_owned()),
             fingerprint: "00ff".to_owned(),

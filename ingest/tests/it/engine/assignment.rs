@@ -86,11 +86,31 @@ async fn capacity_that_is_freed_takes_the_longest_waiting() {
 async fn nobody_is_given_anything_while_busy_or_away() {
     let hub = hub_with(AssignmentPolicy::RoundRobin, &[(1, 5, true)]).await;
     for availability in [Availability::Busy, Availability::Away] {
-        let command = Command::SetPresence { user_id: user(1), availability: Some(availability), connected: None };
+        let (user_id, availability, gateway) = (user(1), Some(availability), String::new());
+        let command = Command::SetPresence { user_id, availability, connected: None, gateway };
         hub.append(Actor::User { user_id: user(1) }, command).await;
         customers_write(&hub, 0..1).await;
         assert_eq!(given(&hub).await, []);
     }
+}
+
+/// Each gateway speaks for its own sockets: a person is gone when the last of them says so, and only then.
+#[tokio::test]
+async fn somebody_at_two_gateways_is_gone_when_both_say_so() {
+    let hub = hub_with(AssignmentPolicy::RoundRobin, &[(1, 5, false)]).await;
+    let steps = [("a", true), ("b", true), ("b", true), ("a", false), ("a", false), ("b", false), ("b", false)];
+    let mut seen = Vec::new();
+    for (gateway, connected) in steps {
+        hub.set_connected_at(gateway, user(1), connected).await;
+        hub.settle().await;
+        seen.push(hub.agent(user(1)).await.connected);
+    }
+    assert_eq!(seen, [true, true, true, true, true, false, false]);
+    let changes = hub.events().await.into_iter().filter_map(|record| match record.event {
+        Event::AgentPresenceChanged { connected, gateways, .. } => Some((connected, gateways.len())),
+        _ => None,
+    });
+    assert_eq!(changes.collect::<Vec<_>>(), [(true, 1), (true, 2), (true, 1), (false, 0)]);
 }
 
 #[tokio::test]

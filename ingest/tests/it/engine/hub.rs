@@ -1,5 +1,6 @@
 //! One workspace over the model engines: appends commands, runs the engine until it has caught up, reads what came of it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -110,6 +111,7 @@ impl Hub {
             capacity,
             availability: Availability::Online,
             connected: false,
+            gateways: BTreeSet::new(),
             open_conversations: 0,
             last_assigned: 0,
         };
@@ -120,7 +122,13 @@ impl Hub {
     }
 
     pub(super) async fn set_connected(&self, user_id: UserId, connected: bool) {
-        let command = Command::SetPresence { user_id, availability: None, connected: Some(connected) };
+        self.set_connected_at("", user_id, connected).await;
+    }
+
+    /// A gateway speaks of its own sockets.
+    pub(super) async fn set_connected_at(&self, gateway: &str, user_id: UserId, connected: bool) {
+        let gateway = gateway.to_owned();
+        let command = Command::SetPresence { user_id, availability: None, connected: Some(connected), gateway };
         self.append(Actor::System, command).await;
     }
 

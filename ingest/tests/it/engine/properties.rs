@@ -181,7 +181,9 @@ fn record(hub: &Hub, known: &Known, step: &Step) -> Option<CommandRecord> {
         }
         Step::Presence { agent, connected, busy } => {
             let availability = Some(if *busy { Availability::Busy } else { Availability::Online });
-            let command = Command::SetPresence { user_id: user(*agent), availability, connected: Some(*connected) };
+            let (user_id, connected) = (user(*agent), Some(*connected));
+            let gateway = if *busy { "g1" } else { "" }.to_owned();
+            let command = Command::SetPresence { user_id, availability, connected, gateway };
             (user_of(*agent), command)
         }
         Step::Begin { message, attempt } => {
@@ -207,6 +209,7 @@ fn record(hub: &Hub, known: &Known, step: &Step) -> Option<CommandRecord> {
                 capacity: u32::from(*capacity),
                 availability: Availability::Online,
                 connected: false,
+                gateways: std::collections::BTreeSet::new(),
                 open_conversations: 0,
                 last_assigned: 0,
             };
