@@ -1,11 +1,16 @@
 //! Appending: an idempotent producer, and a new one whenever the old one has failed.
 //!
+//! Calls to a partition that come while [`GROUPS`] groups of calls are on their way to it wait, and then go together as the
+//! next group. So a lone call goes at once, and under load requests are large without anybody waiting for a timer.
+//!
 //! librdkafka keeps the order of what is in its queue and never gives a record up by itself (its timeout is infinite). What
 //! it cannot deliver in time is given up here, with the whole producer: its queue is purged, so that of every call a
 //! beginning was kept, or nothing, or all, but never a later record without an earlier one.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -29,6 +34,9 @@ const POLL: Duration = Duration::from_millis(50);
 /// A producer lives at least so long, so that one that cannot work is not made again and again.
 const MIN_LIFE: Duration = Duration::from_secs(1);
 
+/// How many groups of calls may be on their way to a partition at once.
+const GROUPS: usize = 2;
+
 /// What is known of a call's records so far.
 #[derive(Debug)]
 struct Progress {
@@ -46,9 +54,30 @@ struct Call {
     shared: Arc<Shared>,
     records: Vec<NewRecord>,
     progress: Mutex<Progress>,
+    /// The calls that it was sent with.
+    group: OnceLock<Arc<Group>>,
     /// Its room in the queue, given back when the last record is reported.
     _room: OwnedSemaphorePermit,
 }
+
+/// Calls to one partition that were sent together.
+#[derive(Debug)]
+struct Group {
+    producer: Arc<Producer>,
+    lane: usize,
+    /// Calls that are not settled.
+    left: AtomicUsize,
+}
+
+/// What is on its way to a partition, and what waits.
+#[derive(Debug, Default)]
+struct Lane {
+    groups: usize,
+    waiting: VecDeque<Arc<Call>>,
+}
+
+/// A call that could not be put into the queue whole: how many records are missing, and why.
+type Unsent = (Arc<Call>, usize, String);
 
 impl Call {
     fn delivered(&self, offset: i64) {
@@ -60,21 +89,35 @@ impl Call {
             }
             Err(_negative) => progress.failure = Some("the broker did not tell the record's offset".to_owned()),
         }
-        self.count_off(&mut progress, 1);
+        self.count_off(progress, 1);
     }
 
     fn failed(&self, records: usize, why: impl FnOnce() -> String) {
         let mut progress = lock(&self.progress);
         progress.failure.get_or_insert_with(why);
-        self.count_off(&mut progress, records);
+        self.count_off(progress, records);
     }
 
-    fn count_off(&self, progress: &mut Progress, records: usize) {
+    fn is_abandoned(&self) -> bool {
+        lock(&self.progress).reply.as_ref().is_none_or(oneshot::Sender::is_closed)
+    }
+
+    fn count_off(&self, mut progress: MutexGuard<'_, Progress>, records: usize) {
         progress.left = progress.left.saturating_sub(records);
         if progress.left > 0 {
             return;
         }
         let Some(reply) = progress.reply.take() else { return };
+        self.settle(&progress, reply);
+        drop(progress);
+        if let Some(group) = self.group.get()
+            && group.left.fetch_sub(1, Ordering::SeqCst) == 1
+        {
+            group.producer.group_settled(group.lane);
+        }
+    }
+
+    fn settle(&self, progress: &Progress, reply: oneshot::Sender<Result<u64, LogError>>) {
         let result = match (&progress.failure, progress.first) {
             (None, Some(first)) => {
                 self.tell_readers(first, progress.last);
@@ -138,9 +181,8 @@ impl ProducerContext for Deliveries {
     }
 }
 
-/// A producer of librdkafka, with its number.
+/// A producer of librdkafka.
 struct Generation {
-    number: u64,
     producer: BaseProducer<Deliveries>,
     made: Instant,
     retired: AtomicBool,
@@ -152,6 +194,12 @@ impl Generation {
     }
 }
 
+impl fmt::Debug for Producer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Producer").field("room_bytes", &self.room_bytes).finish_non_exhaustive()
+    }
+}
+
 /// What appends.
 pub(super) struct Producer {
     shared: Arc<Shared>,
@@ -159,7 +207,8 @@ pub(super) struct Producer {
     room_bytes: usize,
     /// None once the log is closed.
     current: Mutex<Option<Arc<Generation>>>,
-    next_number: AtomicU64,
+    /// For each slot.
+    lanes: Vec<Mutex<Lane>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -167,11 +216,11 @@ impl Producer {
     pub(super) fn start(shared: Arc<Shared>) -> Result<Arc<Self>, LogError> {
         let room_bytes = shared.options.queue_bytes;
         let this = Arc::new(Self {
+            lanes: shared.slots.iter().map(|_| Mutex::default()).collect(),
             shared,
             room: Arc::new(Semaphore::new(room_bytes)),
             room_bytes,
             current: Mutex::default(),
-            next_number: AtomicU64::new(0),
             threads: Mutex::default(),
         });
         let first = this.make()?;
@@ -185,18 +234,13 @@ impl Producer {
     }
 
     fn make(self: &Arc<Self>) -> Result<Arc<Generation>, LogError> {
-        let failed = |error: &dyn std::fmt::Display| {
+        let failed = |error: &dyn fmt::Display| {
             self.shared.reach.unavailable(format_args!("a producer cannot be made: {error}"))
         };
         let context = Deliveries { context: Context(Arc::clone(&self.shared.reach)), failed: AtomicBool::new(false) };
         let config = self.shared.options.producer();
         let producer = BaseProducer::from_config_and_context(&config, context).map_err(|error| failed(&error))?;
-        let generation = Arc::new(Generation {
-            number: self.next_number.fetch_add(1, Ordering::SeqCst),
-            producer,
-            made: Instant::now(),
-            retired: AtomicBool::new(false),
-        });
+        let generation = Arc::new(Generation { producer, made: Instant::now(), retired: AtomicBool::new(false) });
         let (this, mine) = (Arc::clone(self), Arc::clone(&generation));
         let thread = std::thread::Builder::new()
             .name("kafka-producer".to_owned())
@@ -253,6 +297,13 @@ impl Producer {
         if let Some(generation) = last {
             generation.retired.store(true, Ordering::SeqCst);
         }
+        for lane in &self.lanes {
+            // Without a sender, who waits for an answer is told that the log is closed.
+            let waiting = std::mem::take(&mut lock(lane).waiting);
+            for call in waiting {
+                lock(&call.progress).reply = None;
+            }
+        }
         let threads = std::mem::take(&mut *lock(&self.threads));
         for thread in threads {
             if thread.join().is_err() {
@@ -266,7 +317,7 @@ impl Producer {
     }
 
     /// Appends records, of which there is at least one, and waits until they are kept.
-    pub(super) async fn append(&self, slot: &Arc<Slot>, records: Vec<NewRecord>) -> Result<u64, LogError> {
+    pub(super) async fn append(self: &Arc<Self>, slot: &Arc<Slot>, records: Vec<NewRecord>) -> Result<u64, LogError> {
         let patience = self.shared.options.append_timeout;
         let deadline = tokio::time::Instant::now() + patience;
         let bytes: usize = records.iter().map(|record| record.value.len() + OVERHEAD_BYTES).sum();
@@ -285,7 +336,20 @@ impl Producer {
             }
         };
         let (reply, answer) = oneshot::channel();
-        let generation = self.enqueue(slot, records, room, reply)?;
+        self.submit(Arc::new(Call {
+            slot: Arc::clone(slot),
+            shared: Arc::clone(&self.shared),
+            progress: Mutex::new(Progress {
+                left: records.len(),
+                first: None,
+                last: 0,
+                failure: None,
+                reply: Some(reply),
+            }),
+            records,
+            group: OnceLock::new(),
+            _room: room,
+        }));
         match timeout_at(deadline, answer).await {
             Ok(Ok(Ok(first))) => {
                 let topic = slot.topic.name();
@@ -300,59 +364,108 @@ impl Producer {
             }
             Ok(Err(_dropped)) => Err(closed()),
             Err(_elapsed) => {
-                self.give_up(generation);
+                self.give_up(begun);
                 slot.forget_bounds();
                 Err(self.refused(slot, format_args!("records were not kept within {patience:?}")))
             }
         }
     }
 
-    fn refused(&self, slot: &Slot, why: std::fmt::Arguments<'_>) -> LogError {
+    fn refused(&self, slot: &Slot, why: fmt::Arguments<'_>) -> LogError {
         metrics::counter!("saler_log_refused_appends_total", "topic" => slot.topic.name()).increment(1);
         self.shared.reach.unavailable(format_args!("{}: {why}", self.shared.names.of(slot.topic)))
     }
 
-    /// Puts the records of one call into the queue, and returns the number of the producer.
-    fn enqueue(
-        &self,
-        slot: &Arc<Slot>,
-        records: Vec<NewRecord>,
-        room: OwnedSemaphorePermit,
-        reply: oneshot::Sender<Result<u64, LogError>>,
-    ) -> Result<u64, LogError> {
-        let count = records.len();
-        let progress = Progress { left: count, first: None, last: 0, failure: None, reply: Some(reply) };
-        let call = Arc::new(Call {
-            slot: Arc::clone(slot),
-            shared: Arc::clone(&self.shared),
-            records,
-            progress: Mutex::new(progress),
-            _room: room,
-        });
-        let topic = self.shared.names.of(slot.topic);
-        let _in_order = lock(&slot.append_order);
-        let generation = self.current()?;
+    /// Sends the call, or has it wait for the groups before it.
+    fn submit(self: &Arc<Self>, call: Arc<Call>) {
+        let index = call.slot.index;
+        let Some(lane) = self.lanes.get(index) else { return };
+        let mut lane = lock(lane);
+        if lane.groups >= GROUPS {
+            lane.waiting.push_back(call);
+            return;
+        }
+        lane.groups += 1;
+        let unsent = self.send(index, vec![call]);
+        drop(lane);
+        fail(unsent);
+    }
+
+    /// Sends what waits, now that a group before it is settled.
+    fn group_settled(self: &Arc<Self>, index: usize) {
+        let Some(lane) = self.lanes.get(index) else { return };
+        let mut lane = lock(lane);
+        // What nobody waits for any more was given up before it was sent: nothing of it is kept.
+        let calls: Vec<_> = lane.waiting.drain(..).filter(|call| !call.is_abandoned()).collect();
+        if calls.is_empty() {
+            lane.groups -= 1;
+            return;
+        }
+        let unsent = self.send(index, calls);
+        drop(lane);
+        fail(unsent);
+    }
+
+    /// Puts calls into the producer's queue as one group; under the lock of their lane, so that groups do not mix. Those that
+    /// are not sent whole must be failed without that lock.
+    fn send(self: &Arc<Self>, index: usize, calls: Vec<Arc<Call>>) -> Vec<Unsent> {
+        let left = AtomicUsize::new(calls.len());
+        let group = Arc::new(Group { producer: Arc::clone(self), lane: index, left });
+        let mut refused = None;
+        let generation = match self.current() {
+            Ok(generation) => Some(generation),
+            Err(error) => {
+                refused = Some(error.to_string());
+                None
+            }
+        };
+        let mut unsent = Vec::new();
+        for call in calls {
+            // A call is sent once, so it has no group yet.
+            let _first = call.group.set(Arc::clone(&group));
+            let mut sent = 0;
+            if refused.is_none()
+                && let Some(generation) = &generation
+            {
+                (sent, refused) = self.send_call(generation, &call);
+            }
+            if let Some(why) = &refused {
+                let missing = call.records.len() - sent;
+                unsent.push((call, missing, why.clone()));
+            }
+        }
+        unsent
+    }
+
+    /// Puts the records of a call into the queue; how many, and why not more.
+    fn send_call(&self, generation: &Generation, call: &Arc<Call>) -> (usize, Option<String>) {
+        let topic = self.shared.names.of(call.slot.topic);
         for (index, record) in call.records.iter().enumerate() {
-            let message = BaseRecord::with_opaque_to(topic, Arc::clone(&call))
-                .partition(slot.kafka_number())
+            let message = BaseRecord::with_opaque_to(topic, Arc::clone(call))
+                .partition(call.slot.kafka_number())
                 .key(record.key.as_bytes().as_slice())
                 .payload(record.value.as_ref())
                 .headers(record::headers(record));
             if let Err((error, _)) = generation.producer.send(message) {
                 generation.fail();
-                call.failed(count - index, || error.to_string());
-                break;
+                return (index, Some(error.to_string()));
             }
         }
-        Ok(generation.number)
+        (call.records.len(), None)
     }
 
-    /// Has a producer replaced that did not deliver in time.
-    fn give_up(&self, number: u64) {
+    /// Has the producer replaced, unless it was made after a call that was not served in time.
+    fn give_up(&self, called: Instant) {
         if let Ok(generation) = self.current()
-            && generation.number == number
+            && generation.made <= called
         {
             generation.fail();
         }
+    }
+}
+
+fn fail(unsent: Vec<Unsent>) {
+    for (call, records, why) in unsent {
+        call.failed(records, || why);
     }
 }

@@ -84,8 +84,6 @@ pub(super) struct Slot {
     pub(super) index: usize,
     pub(super) topic: Topic,
     pub(super) number: u32,
-    /// Held while the records of one call are put into the producer's queue, so that calls do not mix.
-    pub(super) append_order: Mutex<()>,
     /// Held while somebody begins to follow the partition, so that not everybody who waits does.
     pub(super) following: tokio::sync::Mutex<()>,
     seen: watch::Sender<Seen>,
@@ -115,7 +113,6 @@ impl Slot {
             index,
             topic,
             number,
-            append_order: Mutex::default(),
             following: tokio::sync::Mutex::default(),
             seen: watch::Sender::default(),
             held: Mutex::new(Held { ring: None, grown: Instant::now() }),
