@@ -18,6 +18,19 @@ pub const PREFIX: &str = "saler_";
 pub const DEFAULT_DAYS: u32 = 90;
 const MAX_DAYS: u32 = 365;
 
+/// What a token is to be.
+#[derive(Clone, Debug)]
+pub struct NewToken {
+    /// What it is for.
+    pub name: String,
+    /// With which role.
+    pub role: Role,
+    /// The name under which a program writes with it, if it does.
+    pub bot: Option<String>,
+    /// For how many days; [`DEFAULT_DAYS`] if absent.
+    pub days: Option<u32>,
+}
+
 /// Makes a token that acts for a member and stores its hash. Returns what is shown, and the token itself.
 ///
 /// # Errors
@@ -26,11 +39,9 @@ pub async fn create(
     directory: &Directory,
     workspace_id: WorkspaceId,
     user_id: UserId,
-    name: &str,
-    role: Role,
-    days: Option<u32>,
+    new: NewToken,
 ) -> Result<(ApiToken, String), DirectoryError> {
-    let days = days.unwrap_or(DEFAULT_DAYS);
+    let days = new.days.unwrap_or(DEFAULT_DAYS);
     if !(1..=MAX_DAYS).contains(&days) {
         return Err(DirectoryError::invalid("expires_in_days", format!("it is {days}: write 1 to {MAX_DAYS}")));
     }
@@ -38,9 +49,10 @@ pub async fn create(
     let secret: [u8; 32] = rand::random();
     let token = ApiToken {
         id: TokenId::new(now, &rand::random()),
-        name: checked_text("name", name, 1, 100)?,
+        name: checked_text("name", &new.name, 1, 100)?,
         user_id,
-        role,
+        role: new.role,
+        bot: new.bot.map(|bot| checked_text("bot", &bot, 1, 100)).transpose()?,
         created_at: now,
         expires_at: now.after(Duration::from_secs(u64::from(days) * 86_400)),
     };

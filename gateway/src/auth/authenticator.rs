@@ -27,11 +27,12 @@ const REMEMBERED: usize = 50_000;
 const LONGEST_TOKEN: usize = 4_096;
 
 /// What the tables say of a credential.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Standing {
     user_id: UserId,
     workspace_id: WorkspaceId,
     role: Role,
+    bot: Option<Arc<str>>,
     epoch: u64,
     ends_at: Timestamp,
     read_at: Timestamp,
@@ -58,7 +59,7 @@ impl DirectoryAuthenticator {
 
     async fn standing(&self, credential: Credential) -> Result<Standing, AuthError> {
         let now = self.directory.now();
-        let known = self.standings.lock().unwrap_or_else(PoisonError::into_inner).get(&credential).copied();
+        let known = self.standings.lock().unwrap_or_else(PoisonError::into_inner).get(&credential).cloned();
         if let Some(standing) = known
             && now.since(standing.read_at) < FRESH
         {
@@ -69,7 +70,7 @@ impl DirectoryAuthenticator {
             Credential::ApiToken(token_id) => self.read_token(token_id, now).await,
         };
         let standing = read.map_err(|error| unavailable(&error))?.ok_or(AuthError::Invalid)?;
-        self.remember(credential, standing);
+        self.remember(credential, standing.clone());
         Ok(standing)
     }
 
@@ -96,6 +97,7 @@ impl DirectoryAuthenticator {
             user_id: session.user_id,
             workspace_id: session.workspace_id,
             role,
+            bot: None,
             epoch,
             ends_at: session.expires_at,
             read_at: now,
@@ -119,6 +121,7 @@ impl DirectoryAuthenticator {
             user_id: record.token.user_id,
             workspace_id: record.workspace_id,
             role: record.token.role,
+            bot: record.token.bot.as_deref().map(Arc::from),
             epoch,
             ends_at: record.token.expires_at,
             read_at: now,
@@ -149,7 +152,8 @@ impl DirectoryAuthenticator {
         }
         let credential = Credential::ApiToken(token_id);
         let standing = self.standing(credential).await?;
-        Ok(principal(standing, credential, standing.ends_at))
+        let ends_at = standing.ends_at;
+        Ok(principal(standing, credential, ends_at))
     }
 }
 
@@ -164,6 +168,7 @@ fn principal(standing: Standing, credential: Credential, expires_at: Timestamp) 
         workspace_id: standing.workspace_id,
         role: standing.role,
         credential,
+        bot: standing.bot,
         expires_at: expires_at.min(standing.ends_at),
     }
 }

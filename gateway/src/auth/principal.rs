@@ -1,6 +1,9 @@
 //! Who makes a request or holds a socket, once sign-in has been checked.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
+use schemas::message::Author;
 use schemas::workspace::Role;
 use schemas::{SessionId, Timestamp, TokenId, UserId, WorkspaceId};
 
@@ -15,8 +18,20 @@ pub struct Principal {
     pub role: Role,
     /// By what they signed in.
     pub credential: Credential,
+    /// The name under which it writes, if it is a program's token.
+    pub bot: Option<Arc<str>>,
     /// When this must be checked again: the access token's end.
     pub expires_at: Timestamp,
+}
+
+impl Principal {
+    /// Who writes what is written by this principal: a program's token writes as that program, whoever it acts for.
+    pub fn author(&self) -> Author {
+        match &self.bot {
+            Some(name) => Author::Bot { name: name.to_string() },
+            None => Author::Agent { user_id: self.user_id },
+        }
+    }
 }
 
 /// By what somebody signed in.

@@ -19,7 +19,7 @@ use schemas::{ChannelId, WorkspaceId};
 use serde_json::json;
 
 use super::{block_on, clock, open, print_json};
-use crate::auth::api_token;
+use crate::auth::api_token::{self, NewToken};
 use crate::auth::password::{Passwords, check_choice};
 use crate::config::Config;
 use crate::directory::Directory;
@@ -143,6 +143,9 @@ pub(super) enum TokenCommand {
         /// With which role; at most the member's own.
         #[arg(long)]
         role: RoleArgument,
+        /// The name under which a program writes with it: such messages are no human answer. Absent: they are the member's own.
+        #[arg(long)]
+        bot: Option<String>,
         /// For how many days.
         #[arg(long, default_value_t = api_token::DEFAULT_DAYS)]
         days: u32,
@@ -291,7 +294,7 @@ fn new_channel(arguments: ChannelArguments) -> anyhow::Result<NewChannel> {
 }
 
 pub(super) fn token(config: &Config, command: TokenCommand) -> anyhow::Result<ExitCode> {
-    let TokenCommand::Create { workspace, email, name, role, days } = command;
+    let TokenCommand::Create { workspace, email, name, role, bot, days } = command;
     let role = Role::from(role);
     let answer = block_on(async {
         let directory = directory(config, "POST /api/v1/tokens").await?;
@@ -302,7 +305,8 @@ pub(super) fn token(config: &Config, command: TokenCommand) -> anyhow::Result<Ex
         if !schemas::policy::may_grant(membership.role, role) {
             bail!("--role: the member is {}; a token can have at most that", membership.role.as_str());
         }
-        let (token, secret) = api_token::create(&directory, workspace, user.id, &name, role, Some(days)).await?;
+        let new = NewToken { name, role, bot, days: Some(days) };
+        let (token, secret) = api_token::create(&directory, workspace, user.id, new).await?;
         Ok(json!({ "token": token, "secret": secret }))
     })?;
     print_json(&answer)?;

@@ -11,7 +11,6 @@ use schemas::api::problem::{ErrorCode, Problem};
 use schemas::command::Command;
 use schemas::contact::Identity;
 use schemas::conversation::Status;
-use schemas::message::Author;
 use schemas::policy::Action;
 use schemas::tables::{CONVERSATION_VIEWS, Value};
 use schemas::{ConversationId, Timestamp};
@@ -94,11 +93,8 @@ pub async fn start(
     body: ValidJson<NewConversation>,
 ) -> Result<HttpResponse, ApiError> {
     let NewConversation { channel_id, address, body } = body.0;
-    let command = Command::StartConversation {
-        to: Identity { channel_id, address },
-        author: Author::Agent { user_id: caller.user_id },
-        body: body.into(),
-    };
+    let command =
+        Command::StartConversation { to: Identity { channel_id, address }, author: caller.author(), body: body.into() };
     let done = execute(&state, &caller, Some(key.required()?), command).await?;
     sent(&state, &caller, done).await
 }

@@ -7,7 +7,7 @@ use schemas::api::Page;
 use schemas::api::conversation::{MessageQuery, NewMessage, NewNote, Sent};
 use schemas::api::problem::Problem;
 use schemas::command::Command;
-use schemas::message::{Author, Message};
+use schemas::message::Message;
 use schemas::policy::Action;
 
 use super::commands::{Done, execute};
@@ -67,7 +67,7 @@ pub async fn send(
     body: ValidJson<NewMessage>,
 ) -> Result<HttpResponse, ApiError> {
     let conversation_id = read::conversation(&state, &caller, path.0).await?.id;
-    let author = Author::Agent { user_id: caller.user_id };
+    let author = caller.author();
     let command = Command::SendMessage { conversation_id, author, body: body.0.body.into() };
     let done = execute(&state, &caller, Some(key.required()?), command).await?;
     sent(&state, &caller, done).await
@@ -113,7 +113,7 @@ pub async fn add_note(
     body: ValidJson<NewNote>,
 ) -> Result<HttpResponse, ApiError> {
     let conversation_id = read::conversation(&state, &caller, path.0).await?.id;
-    let author = Author::Agent { user_id: caller.user_id };
+    let author = caller.author();
     let NewNote { text, mentions } = body.0;
     let command = Command::AddNote { conversation_id, author, text, mentions };
     let done = execute(&state, &caller, Some(key.required()?), command).await?;

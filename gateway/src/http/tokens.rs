@@ -12,7 +12,7 @@ use super::cursor::{page_limit, shown};
 use super::error::ApiError;
 use super::extract::{Caller, State, ValidJson, ValidPath, ValidQuery};
 use super::route::{Access, Endpoints};
-use crate::auth::api_token;
+use crate::auth::api_token::{self, NewToken};
 
 /// The API tokens of the workspace, without their secrets, first made first.
 #[utoipa::path(
@@ -37,12 +37,12 @@ pub async fn list(
     responses((status = 201, body = CreatedApiToken), (status = 403, body = Problem), (status = 422, body = Problem)),
 )]
 pub async fn create(state: State, caller: Caller, body: ValidJson<NewApiToken>) -> Result<HttpResponse, ApiError> {
-    let NewApiToken { name, role, expires_in_days } = body.0;
+    let NewApiToken { name, role, expires_in_days, bot } = body.0;
     if !may_grant(caller.role, role) {
         return Err(ApiError::new(ErrorCode::Forbidden, "a token can have at most your own role"));
     }
-    let (token, secret) =
-        api_token::create(&state.directory, caller.workspace_id, caller.user_id, &name, role, expires_in_days).await?;
+    let new = NewToken { name, role, bot, days: expires_in_days };
+    let (token, secret) = api_token::create(&state.directory, caller.workspace_id, caller.user_id, new).await?;
     Ok(HttpResponse::Created().json(CreatedApiToken { token, secret }))
 }
 

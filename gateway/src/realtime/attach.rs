@@ -47,7 +47,10 @@ pub(crate) struct Registration {
 impl Drop for Registration {
     fn drop(&mut self) {
         self.inner.hub.leave(&self.member);
-        self.inner.presence.left(self.member.principal.workspace_id, self.member.principal.user_id);
+        let principal = &self.member.principal;
+        if principal.bot.is_none() {
+            self.inner.presence.left(principal.workspace_id, principal.user_id);
+        }
         self.inner.boards.stop_if_unwatched(&self.inner.hub, self.member.principal.workspace_id);
     }
 }
@@ -212,7 +215,10 @@ impl Joining<'_> {
         let member = Arc::new(Member::new(Arc::clone(self.connection), self.principal, self.wish.device, first_offset));
         inner.hub.join(&member, &self.wish.topics, inner.config.max_per_user)?;
         let user_id = member.principal.user_id;
-        inner.presence.came(workspace_id, user_id);
+        // That a program reads along does not make the person available for whom it acts.
+        if member.principal.bot.is_none() {
+            inner.presence.came(workspace_id, user_id);
+        }
         let registration = Registration { inner: Arc::clone(inner), member };
         let member = &registration.member;
 

@@ -15,7 +15,6 @@ use schemas::api::problem::ErrorCode;
 use schemas::command::{Actor, Command};
 use schemas::conversation::{Conversation, Status};
 use schemas::event::{Outcome, Rejection};
-use schemas::message::Author;
 use schemas::policy::{Action, allows};
 use schemas::socket::{ClientCommand, CommandFrame, EphemeralKind, MAX_KEY_CHARS, ServerFrame};
 use schemas::tables::{CONVERSATIONS, Value};
@@ -117,7 +116,7 @@ impl Runner {
     /// The command of a wish that is no ephemeron.
     fn translate(&self, command: ClientCommand) -> Result<Command, Refusal> {
         let user_id = self.principal.user_id;
-        let author = Author::Agent { user_id };
+        let author = self.principal.author();
         Ok(match command {
             ClientCommand::MessageSend { conversation_id, body } => {
                 Command::SendMessage { conversation_id, author, body }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use gateway::app::{Application, Engines};
-use gateway::auth::api_token;
+use gateway::auth::api_token::{self, NewToken};
 use gateway::config::Roles;
 use gateway::directory::Directory;
 use hmac::{Hmac, KeyInit, Mac};
@@ -152,7 +152,8 @@ impl TestApp {
         for role in Role::ALL {
             let (user, _) = self.directory.find_or_create_user(&tenant.email(role), Some(hash.clone())).await.unwrap();
             self.directory.add_member(tenant.id, user.id, role.as_str(), role, None).await.unwrap();
-            let (_, token) = api_token::create(&self.directory, tenant.id, user.id, "test", role, None).await.unwrap();
+            let new = NewToken { name: "test".to_owned(), role, bot: None, days: None };
+            let (_, token) = api_token::create(&self.directory, tenant.id, user.id, new).await.unwrap();
             tenant.tokens.insert(role, token);
             tenant.users.insert(role, user.id);
         }

@@ -67,6 +67,9 @@ fn sets_up_a_stopped_hub_from_nothing() {
         "",
     ));
     assert!(token["secret"].as_str().unwrap().starts_with("saler_"));
+    let bot = ["--email", "rana@shop.test", "--name", "auto-reply", "--role", "agent", "--bot", "Greeter"];
+    let made = json_of(&run(&[&["token", "create", "--workspace", id], bot.as_slice()].concat(), ""));
+    assert_eq!(made["token"]["bot"], json!("Greeter"));
     let letters = json_of(&run(&["dead-letter", "list", "--workspace", id], ""));
     assert_eq!(letters, json!([]));
     assert_eq!(json_of(&run(&["log", "verify"], ""))["damage"], json!([]));

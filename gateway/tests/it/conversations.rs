@@ -36,6 +36,39 @@ async fn a_send_wants_a_key_and_has_one_effect_however_often_it_is_repeated() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_that_answers_leaves_the_contact_waiting_for_a_person() {
+    let app = TestApp::start().await;
+    let tenant = app.tenant("A").await;
+    let wish = |bot: &str| json!({ "name": "auto-reply", "role": "agent", "bot": bot });
+    let nameless = app.post(&tenant, Role::Admin, "/tokens", &wish(" ")).await;
+    assert_eq!((nameless.status.as_u16(), nameless.code()), (422, "invalid_value"));
+    let made = app.post(&tenant, Role::Admin, "/tokens", &wish("Greeter")).await.expect(201);
+    assert_eq!(made["bot"], json!("Greeter"));
+    let bot = made["secret"].as_str();
+    let talk = app.customer_writes(&tenant, "+15005550001", "SM1", "hi").await;
+    assert!(talk["waiting_since"].is_string());
+    let path = format!("/conversations/{}", talk["id"].as_str().unwrap());
+    let hello = json!({ "body": { "text": "We will be with you soon." } });
+    let sent = app.send(Method::POST, &format!("{path}/messages"), bot, Some(&hello), Some("k1")).await.expect(201);
+    let greeter = json!({ "type": "bot", "name": "Greeter" });
+    assert_eq!(sent["message"]["author"], greeter);
+    let note = json!({ "text": "greeted" });
+    let note = app.send(Method::POST, &format!("{path}/notes"), bot, Some(&note), Some("k2")).await.expect(201);
+    assert_eq!(note["message"]["author"], greeter);
+    let after = app.get(&tenant, Role::Agent, &path).await.expect(200);
+    assert_eq!(after["waiting_since"], talk["waiting_since"]);
+    assert!(after["first_reply_at"].is_null() && after["unread"] == json!(1), "{after}");
+    let first =
+        json!({ "channel_id": tenant.channel, "address": "+15005550009", "body": { "text": "Your order is ready." } });
+    let first = app.send(Method::POST, "/conversations", bot, Some(&first), Some("k3")).await.expect(201);
+    assert_eq!(first["message"]["author"], greeter);
+    send(&app, &tenant, Role::Agent, &talk["id"], "How can I help?", Some("k4")).await.expect(201);
+    let after = app.get(&tenant, Role::Agent, &path).await.expect(200);
+    assert!(after["waiting_since"].is_null() && after["first_reply_at"].is_string(), "{after}");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn status_assignee_labels_notes_and_reading_change_what_they_say() {
     let app = TestApp::start().await;
     let tenant = app.tenant("A").await;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use gateway::realtime::{BoardFeed, BoardSource, SocketConfig, WatchFeed};
 use schemas::command::{Actor, Command};
+use schemas::message::Author;
 use schemas::tables::{AGENTS, Value as Cell, WORKSPACE_IDS};
 use schemas::workspace::{Agent, Availability, Role};
 use schemas::{UserId, WorkspaceId};
@@ -99,6 +100,26 @@ async fn every_wish_becomes_its_command_in_the_order_in_which_it_was_sent() {
         "set_presence",
     ];
     assert_eq!(kinds, expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_writes_under_its_own_name_and_makes_nobody_available() {
+    let bench = Bench::new(config()).await;
+    let talk = conversation(1, None);
+    bench.store(1, &talk).await;
+    bench.answer_commands(1);
+    let token = bench.person(1, 1, Role::Agent);
+    bench.make_bot(&token, "Greeter");
+    let (mut client, _) = bench.sign_in(&token, &[]).await;
+    client.send(&send(1, "k", &json!(talk.id))).await;
+    client.until("ok").await;
+    let records = bench.commands(1).await;
+    assert!(
+        matches!(records.as_slice(), [record] if matches!(&record.command, Command::SendMessage { author: Author::Bot { name }, .. } if name == "Greeter")),
+        "{records:?}"
+    );
+    drop(client);
+    bench.is_left_empty().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -117,6 +117,9 @@ pub struct ApiToken {
     pub user_id: UserId,
     /// With which role, at most that person's own.
     pub role: Role,
+    /// The name under which a program writes with it. Absent: what is written with it is that person's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bot: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it ends.
@@ -134,6 +137,10 @@ pub struct NewApiToken {
     /// For how many days, 1 to 365; 90 if absent.
     #[serde(default)]
     pub expires_in_days: Option<u32>,
+    /// The name under which a program writes with it, 1 to 100 characters: such messages are no human answer and leave the
+    /// contact waiting. Absent: what is written with it is the caller's own.
+    #[serde(default)]
+    pub bot: Option<String>,
 }
 
 /// An API token with its secret, which is shown this once.
