@@ -1,8 +1,12 @@
-//! Authentic webhooks that could not be read, kept by month, newest first.
+//! Authentic webhooks that could not be read, kept by month, newest first to the hour.
+//!
+//! A provider that delivers a webhook twice makes one letter: the id is derived from the webhook and the hour in which it
+//! came, and whoever sets one aside looks for it under the hours of the last day.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use schemas::api::dead_letter::DeadLetter;
+use schemas::channel::Channel;
 use schemas::tables::{DEAD_LETTERS, month_bucket};
 use schemas::{DeadLetterId, Timestamp, WorkspaceId};
 use serde::{Deserialize, Serialize};
@@ -14,6 +18,31 @@ use super::{Directory, DirectoryError};
 pub const KEPT_BODY_BYTES: usize = 256 * 1024;
 /// How many months back lists look.
 pub const MONTHS_BACK: i64 = 12;
+
+/// For how many hours a webhook that comes again is known to be the same.
+const KNOWN_FOR_HOURS: i64 = 24;
+
+/// A webhook that is to be set aside.
+#[derive(Clone, Debug)]
+pub struct UnreadableWebhook<'a> {
+    /// To which channel it came.
+    pub channel: &'a Channel,
+    /// Its content type.
+    pub content_type: String,
+    /// What it says.
+    pub body: &'a [u8],
+    /// Why it cannot be read.
+    pub reason: String,
+}
+
+impl UnreadableWebhook<'_> {
+    /// The id of its letter, if it came in this hour since the Unix epoch.
+    fn id(&self, hour: i64) -> DeadLetterId {
+        let Channel { id, workspace_id, .. } = self.channel;
+        let at = Timestamp::from_unix_seconds(hour * 3_600);
+        DeadLetterId::derive(at, &[workspace_id.as_bytes(), id.as_bytes(), self.content_type.as_bytes(), self.body])
+    }
+}
 
 /// A row of [`DEAD_LETTERS`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +81,33 @@ fn time_of(id: DeadLetterId) -> Timestamp {
 }
 
 impl Directory {
+    /// Sets a webhook aside; returns the new letter's id, or `None` if the same webhook was set aside within a day before.
+    ///
+    /// # Errors
+    /// Any of the tables.
+    pub async fn bury(&self, webhook: UnreadableWebhook<'_>) -> Result<Option<DeadLetterId>, TablesError> {
+        let (at, workspace_id) = (self.now(), webhook.channel.workspace_id);
+        let hour = at.unix_seconds().div_euclid(3_600);
+        let earlier = (0..=KNOWN_FOR_HOURS).map(|hours| (DEAD_LETTERS, key(workspace_id, webhook.id(hour - hours))));
+        if self.tables.get_many(earlier.collect()).await?.iter().any(Option::is_some) {
+            return Ok(None);
+        }
+        let id = webhook.id(hour);
+        let letter = DeadLetter {
+            id,
+            channel_id: webhook.channel.id,
+            provider: webhook.channel.provider,
+            received_at: at,
+            reason: webhook.reason,
+            content_type: webhook.content_type,
+            size_bytes: 0,
+            truncated: false,
+            replayed_at: None,
+        };
+        self.put_dead_letter(workspace_id, &DeadLetterRecord::new(letter, webhook.body)).await?;
+        Ok(Some(id))
+    }
+
     /// Stores a letter, or its changed state.
     ///
     /// # Errors

@@ -15,18 +15,17 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
 use ingest::commands::Commands;
 use ingest::provider::{Inbound, ProviderModule, WebhookRequest, module};
-use schemas::api::dead_letter::DeadLetter;
 use schemas::api::problem::ErrorCode;
 use schemas::channel::{ChannelRecord, Credentials};
 use schemas::command::{Actor, Command, CommandRecord};
-use schemas::{ChannelId, DeadLetterId, Timestamp};
+use schemas::{ChannelId, Timestamp};
 use storage::tables::TablesError;
 
 use super::error::{ApiError, RETRY_AFTER_S};
 use super::extract::{State, read_body};
 use super::state::AppState;
 use crate::directory::Directory;
-use crate::directory::dead_letters::DeadLetterRecord;
+use crate::directory::dead_letters::UnreadableWebhook;
 
 /// The content type of a query's parameters.
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -259,18 +258,14 @@ async fn bury(
     body: &[u8],
     reason: &str,
 ) -> Result<(), TablesError> {
-    let at = state.clock.now();
-    let letter = DeadLetter {
-        id: DeadLetterId::new(at, &rand::random()),
-        channel_id: record.channel.id,
-        provider: record.channel.provider,
-        received_at: at,
-        reason: reason.chars().take(REASON_CHARS).collect(),
+    let webhook = UnreadableWebhook {
+        channel: &record.channel,
         content_type: content_type.chars().take(REASON_CHARS).collect(),
-        size_bytes: 0,
-        truncated: false,
-        replayed_at: None,
+        body,
+        reason: reason.chars().take(REASON_CHARS).collect(),
     };
-    tracing::warn!(dead_letter.id = %letter.id, channel.id = %letter.channel_id, "a webhook cannot be read and was set aside");
-    state.directory.put_dead_letter(record.channel.workspace_id, &DeadLetterRecord::new(letter, body)).await
+    if let Some(id) = state.directory.bury(webhook).await? {
+        tracing::warn!(dead_letter.id = %id, channel.id = %record.channel.id, "a webhook cannot be read and was set aside");
+    }
+    Ok(())
 }

@@ -1,5 +1,7 @@
 //! The door for providers.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use schemas::ChannelId;
 use schemas::workspace::Role;
@@ -7,7 +9,7 @@ use serde_json::json;
 use storage::clock::Clock;
 use storage::log::memory::MemoryFault;
 
-use crate::app::{ACCOUNT, NUMBER, TestApp, form_urlencoded, message, sign};
+use crate::app::{ACCOUNT, AUTH_TOKEN, NUMBER, TestApp, form_urlencoded, message, sign};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_signed_message_becomes_a_conversation_once_however_often_it_comes() {
@@ -59,6 +61,61 @@ async fn what_is_not_believed_leaves_no_trace() {
     let elsewhere = app.client.post(format!("{}/webhooks/nobody/{}", app.base, tenant.channel)).send().await.unwrap();
     assert_eq!(elsewhere.status().as_u16(), 404);
     assert_eq!(app.commands(tenant.id).await, before);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_messaging_service_takes_messages_to_any_of_its_numbers() {
+    const SERVICE: &str = "MG0123456789abcdef0123456789abcdef";
+    let app = TestApp::start().await;
+    let mut tenant = app.tenant("A").await;
+    let channel = json!({
+        "name": "All numbers",
+        "account": {
+            "provider": "twilio", "medium": "sms", "address": SERVICE, "account_sid": ACCOUNT, "auth_token": AUTH_TOKEN,
+            "api_base": "http://127.0.0.1:9",
+        },
+    });
+    let made = app.post(&tenant, Role::Owner, "/channels", &channel).await.expect(201);
+    tenant.channel = made["id"].as_str().unwrap().parse().unwrap();
+    for (sid, number) in [("SM1", "+15005550101"), ("SM2", "+15005550102")] {
+        let mut parameters = message("+15005550001", sid, sid).to_vec();
+        parameters.push(("MessagingServiceSid", SERVICE));
+        parameters.iter_mut().find(|(name, _)| *name == "To").unwrap().1 = number;
+        app.webhook(tenant.channel, &parameters, None).await.expect(200);
+    }
+    let talk = app
+        .until(async || {
+            let page = app.get(&tenant, Role::Owner, "/conversations").await.expect(200);
+            page["items"].as_array().unwrap().iter().find(|item| item["last_seq"] == json!(2)).cloned()
+        })
+        .await;
+    assert_eq!(
+        (&talk["channel_id"], &talk["inbound_count"]),
+        (&made["id"], &json!(2)),
+        "one contact, one conversation"
+    );
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_webhook_that_cannot_be_read_makes_one_letter_however_often_it_comes() {
+    let app = TestApp::start().await;
+    let tenant = app.tenant("A").await;
+    let unreadable = [("AccountSid", ACCOUNT), ("To", NUMBER)];
+    for hours in [0, 0, 5, 19] {
+        app.clock.advance(Duration::from_hours(hours));
+        app.webhook(tenant.channel, &unreadable, None).await.expect(200);
+    }
+    let letters = || app.get(&tenant, Role::Manager, "/dead-letters");
+    let page = letters().await.expect(200);
+    assert_eq!(page["items"].as_array().unwrap().len(), 1, "{page}");
+    assert_eq!(page["items"][0]["received_at"], json!("2026-11-22T09:00:00.000000Z"));
+    // What comes again after more than a day is news, and so is another webhook.
+    app.clock.advance(Duration::from_hours(2));
+    app.webhook(tenant.channel, &unreadable, None).await.expect(200);
+    app.webhook(tenant.channel, &[("AccountSid", ACCOUNT), ("From", NUMBER)], None).await.expect(200);
+    assert_eq!(letters().await.expect(200)["items"].as_array().unwrap().len(), 3);
     app.stop().await;
 }
 
