@@ -3,7 +3,7 @@
 //!
 //! `SALER_TEST_KAFKA=127.0.0.1:19092 cargo run --release -p storage --example kafka_throughput [RECORDS A CALL]`
 //!
-//! Ends with an error if the log takes less than half of what the bare producer takes.
+//! Ends with an error if the log takes less than half of what the bare producer takes, in the median of the rounds.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark stops where it fails and prints")]
 
 use std::process::ExitCode;
@@ -22,8 +22,8 @@ use tokio::sync::Semaphore;
 
 const RECORD_BYTES: usize = 300;
 const PARTITIONS: u32 = 4;
-const ROUND: Duration = Duration::from_secs(4);
-const ROUNDS: usize = 3;
+const ROUND: Duration = Duration::from_millis(1_500);
+const ROUNDS: usize = 9;
 /// Records that wait to be kept at once, in both.
 const IN_FLIGHT: usize = 2_000;
 const WANTED_RATIO: f64 = 0.5;
@@ -191,20 +191,22 @@ async fn main() -> ExitCode {
     };
     let log = Arc::new(KafkaLog::open(options.clone()).await.unwrap());
     let other = Arc::new(KafkaLog::open(options).await.unwrap());
-    let (mut best_bare, mut best_log) = (0.0_f64, 0.0_f64);
+    let mut ratios = Vec::new();
     for round in 0..=ROUNDS {
         let (bare, ours) = (bare(&brokers, &topic).await, log_rate(&log, records_a_call).await);
         println!("round {round}: bare {bare:.0} records/s, log {ours:.0} records/s");
         // The first one warms the broker up.
         if round > 0 {
-            (best_bare, best_log) = (best_bare.max(bare), best_log.max(ours));
+            ratios.push(ours / bare);
         }
     }
     latencies(&log, &other).await;
     reading(&other).await;
     log.close().await;
     other.close().await;
-    let ratio = best_log / best_bare;
+    // Other work on the machine changes from round to round, but little within one.
+    ratios.sort_unstable_by(f64::total_cmp);
+    let ratio = ratios.get(ratios.len() / 2).copied().unwrap_or_default();
     println!(
         "the log takes {ratio:.2} of the bare producer, {records_a_call} records a call; {WANTED_RATIO} is wanted"
     );

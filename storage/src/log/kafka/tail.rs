@@ -172,13 +172,19 @@ impl Tail {
 
     /// Lets go what nobody uses, and what does not come. Blocks for as long as the broker takes to answer.
     pub(super) fn sweep(&self) {
-        let suspected = self.suspected.swap(false, Ordering::SeqCst);
+        // Not while no broker answers: each question would wait for its full patience.
+        let mut suspected = self.shared.reach.refusing().is_none() && self.suspected.swap(false, Ordering::SeqCst);
         let assigned = lock(&self.assigned).clone();
         for slot in assigned.into_iter().filter_map(|index| self.shared.slots.get(index)) {
-            if suspected && let Ok(bounds) = self.shared.ask_bounds(slot) {
-                let lost = |ring_next| ring_next < bounds.earliest || ring_next > bounds.next;
-                if slot.seen().ring_next.is_none_or(lost) {
-                    self.unfollow(slot);
+            if suspected {
+                if let Ok(bounds) = self.shared.ask_bounds(slot) {
+                    let lost = |ring_next| ring_next < bounds.earliest || ring_next > bounds.next;
+                    if slot.seen().ring_next.is_none_or(lost) {
+                        self.unfollow(slot);
+                    }
+                } else {
+                    suspected = false;
+                    self.suspected.store(true, Ordering::SeqCst);
                 }
             }
             let seen = slot.seen();
