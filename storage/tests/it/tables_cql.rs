@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
-use schemas::tables::{CONTACTS, INSTALLATION, LABELS, SESSIONS, Value};
+use schemas::tables::{CONTACTS, INSTALLATION, LABELS, PENDING_SENDS, SESSIONS, Value};
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use storage::clock::{Clock, SystemClock};
@@ -47,7 +47,7 @@ pub(crate) fn options(server: &str) -> CqlOptions {
         replication: 1,
         // The machine of the tests is slow, and busy with everything else.
         request_timeout: Duration::from_secs(20),
-        connect_timeout: Duration::from_secs(60),
+        connect_timeout: Duration::from_mins(1),
         ..CqlOptions::new([server])
     }
 }
@@ -227,4 +227,35 @@ async fn plain_and_conditional_writes_of_a_row_follow_each_other() {
         tables.write(batch, Sync::Now).await.unwrap();
     }
     assert_eq!(tables.get(SESSIONS, key).await.unwrap(), None);
+}
+
+/// A list through which more rows went than a server passes over in one read still gives those that are left, in order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_is_read_past_very_many_deleted_rows() {
+    const GONE: u64 = 110_000;
+    const TOGETHER: u64 = 2_000;
+    let Some(server) = server() else { return };
+    let tables = CqlTables::open(shared(&server)).await.unwrap();
+    let partition = || Key::of([Value::Int(5_000_000)]);
+    // Like ids of one hour, which begin alike.
+    let place = |n: u64| [Value::Uuid(((0x019d_u128 << 112) + (u128::from(n) << 70)).to_be_bytes())];
+    for first in (0..GONE).step_by(usize::try_from(TOGETHER).unwrap()) {
+        let mut batch = Batch::default();
+        (first..first + TOGETHER).for_each(|n| batch.delete(PENDING_SENDS, partition().at(place(n))));
+        tables.write(batch, Sync::Later).await.unwrap();
+    }
+    let mut batch = Batch::default();
+    for n in [GONE, GONE / 2, GONE + 1] {
+        batch.put(PENDING_SENDS, Row::new(partition().at(place(n))).with("body", vec![1]));
+    }
+    tables.write(batch, Sync::Later).await.unwrap();
+    let range = Scan::of(partition().partition, 1_000);
+    let found = |rows: Vec<Row>| rows.into_iter().map(|row| row.key.clustering).collect::<Vec<_>>();
+    let rows = found(tables.scan(PENDING_SENDS, range.clone()).await.unwrap());
+    assert_eq!(rows, [place(GONE / 2), place(GONE), place(GONE + 1)]);
+    let two = Scan { limit: 2, ..range.after(place(GONE - TOGETHER).to_vec()) };
+    assert_eq!(found(tables.scan(PENDING_SENDS, two).await.unwrap()), [place(GONE), place(GONE + 1)]);
+    let last = Scan::of(partition().partition, 3).backwards().after(place(GONE).to_vec());
+    assert_eq!(found(tables.scan(PENDING_SENDS, last).await.unwrap()), [place(GONE / 2)]);
+    assert_eq!(tables.refusing(), None);
 }

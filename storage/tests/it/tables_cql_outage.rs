@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use crate::tables_cql::{fresh_id, server, shared};
 
 /// How long whatever is awaited here may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Opening where nobody listens ends soon, and says where it looked and what to check.
 #[tokio::test]

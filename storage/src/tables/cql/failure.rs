@@ -11,6 +11,8 @@ use crate::tables::TablesError;
 pub(super) enum Failure {
     /// The servers understand it and will not do it, however often they are asked.
     Refused(String),
+    /// A read met more tombstones than a server passes over.
+    TooManyDeleted(String),
     /// No server has done it.
     NotDone(String),
     /// A server may have done it, or may still do it.
@@ -20,14 +22,16 @@ pub(super) enum Failure {
 impl Failure {
     /// Whether the servers cannot be reached or cannot answer, rather than do not want to.
     pub(super) const fn is_outage(&self) -> bool {
-        !matches!(self, Self::Refused(_))
+        matches!(self, Self::NotDone(_) | Self::Unknown(_))
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused(reason) | Self::NotDone(reason) | Self::Unknown(reason) => f.write_str(reason),
+            Self::Refused(reason) | Self::TooManyDeleted(reason) | Self::NotDone(reason) | Self::Unknown(reason) => {
+                f.write_str(reason)
+            }
         }
     }
 }
@@ -38,7 +42,9 @@ impl From<Failure> for TablesError {
             Failure::Refused(reason) => {
                 Self::Invalid { reason: format!("the servers of the tables refuse it: {reason}") }
             }
-            Failure::NotDone(reason) | Failure::Unknown(reason) => Self::Unavailable { reason },
+            Failure::TooManyDeleted(reason) | Failure::NotDone(reason) | Failure::Unknown(reason) => {
+                Self::Unavailable { reason }
+            }
         }
     }
 }
@@ -88,6 +94,8 @@ fn of_attempt(error: &RequestAttemptError) -> Failure {
         | DbError::AuthenticationError
         | DbError::Unauthorized
         | DbError::ConfigError => Failure::Refused(text),
+        // Older protocols give the reason as text only.
+        DbError::ReadFailure { .. } if text.contains("TOMBSTONES") => Failure::TooManyDeleted(text),
         DbError::Unavailable { .. } | DbError::IsBootstrapping => Failure::NotDone(text),
         _ => Failure::Unknown(text),
     }

@@ -31,24 +31,23 @@
 //! # A late apply
 //!
 //! A process that is stopped between 1 and 2, and goes on when another has the turn, writes rows with an old timestamp: the
-//! newer ones stay. A deletion counts as newer only as long as its tombstone is kept, an hour at least. So a process that finds
-//! itself later than [`APPLY_LIMIT`] after its commit applies nothing more.
+//! newer ones stay. A deletion counts as newer only as long as its tombstone is kept, ten minutes at least. So a process that finds
+//! itself later than half a minute after its commit applies nothing more (see `apply`).
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use futures::StreamExt;
 use scylla::response::query_result::QueryResult;
-use scylla::statement::batch::BatchType;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::changes::{Change, by_partition};
+use super::apply::apply;
+use super::changes::Change;
 use super::failure::Failure;
 use super::journal_codec::{self as codec, Journaled};
 use super::schema::TURN_JOURNAL;
-use super::server::{Bound, Server};
+use super::server::Server;
 use super::statements::Own;
 use super::values::{Answer, AnswerRow, Bind};
 use crate::tables::{Derivation, TablesError};
@@ -59,15 +58,8 @@ const INLINE_BYTES: usize = 512 << 10;
 /// The size of the parts of a larger one: 512 KiB.
 const CHUNK_BYTES: usize = 512 << 10;
 
-/// How many writes of rows are under way at once.
-const APPLIED_AT_ONCE: usize = 64;
-
-/// How many rows, and about how many bytes, of one partition are written together.
-const ROWS_TOGETHER: usize = 100;
-const BYTES_TOGETHER: usize = 256 << 10;
-
-/// Rows are applied until so long after their commit.
-const APPLY_LIMIT: Duration = Duration::from_secs(30);
+/// How many parts are written at once.
+const CHUNKS_AT_ONCE: usize = 8;
 
 /// How often a commit or a turn is tried again within one call when its outcome is not known or another was faster.
 const ATTEMPTS: usize = 8;
@@ -150,7 +142,7 @@ impl Journal {
     /// Commits a batch and applies it.
     pub(super) async fn write(&self, derivation: Derivation, changes: &[Change]) -> Result<(), TablesError> {
         let (place, committed_at) = self.commit(derivation, changes).await?;
-        self.apply(changes, place.version, committed_at).await?;
+        apply(&self.server, changes, place.version, committed_at).await?;
         self.stand(derivation.partition, derivation.turn, place);
         Ok(())
     }
@@ -244,7 +236,7 @@ impl Journal {
                 }
             }
         };
-        self.apply(&changes, head.version, read_at).await?;
+        apply(&self.server, &changes, head.version, read_at).await?;
         metrics::counter!("saler_tables_recovered_batches_total").increment(1);
         tracing::info!(
             partition,
@@ -253,44 +245,6 @@ impl Journal {
             "the last derived batch was applied anew"
         );
         Ok(Place { version: head.version, chunks_of })
-    }
-
-    /// Writes rows with their version as timestamp.
-    async fn apply(&self, changes: &[Change], version: i64, committed_at: Instant) -> Result<(), TablesError> {
-        let mut groups = Vec::new();
-        for group in by_partition(changes) {
-            groups.extend(in_parts(group));
-        }
-        let writes: Vec<_> = groups.into_iter().map(|group| self.apply_group(group, version, committed_at)).collect();
-        let mut writes = futures::stream::iter(writes).buffer_unordered(APPLIED_AT_ONCE);
-        while let Some(result) = writes.next().await {
-            result?;
-        }
-        Ok(())
-    }
-
-    async fn apply_group(&self, group: Vec<&Change>, version: i64, committed_at: Instant) -> Result<(), TablesError> {
-        let mut statements = Vec::with_capacity(group.len());
-        for change in group {
-            let write = change.write(Some(version));
-            let statement = self.server.prepare(write.table, write.operation).await?;
-            statements.push(Bound { statement, values: write.values });
-        }
-        if committed_at.elapsed() > APPLY_LIMIT {
-            return Err(TablesError::Unavailable {
-                reason: format!(
-                    "a committed batch was not applied within {} s; it is applied before the next one",
-                    APPLY_LIMIT.as_secs()
-                ),
-            });
-        }
-        if statements.len() > 1 {
-            return Ok(self.server.batch(BatchType::Unlogged, true, statements).await?);
-        }
-        for bound in statements {
-            self.server.execute(bound).await?;
-        }
-        Ok(())
     }
 
     /// Puts a large batch into parts. Returns what the journal is to hold.
@@ -312,7 +266,7 @@ impl Journal {
                 self.server.operate_own(Own::PutChunk, values)
             })
             .collect();
-        let mut writes = futures::stream::iter(writes).buffer_unordered(APPLIED_AT_ONCE);
+        let mut writes = futures::stream::iter(writes).buffer_unordered(CHUNKS_AT_ONCE);
         while let Some(result) = writes.next().await {
             result?;
         }
@@ -385,25 +339,6 @@ impl Journal {
             *held = Held { turn, place: None };
         }
     }
-}
-
-fn in_parts(group: Vec<&Change>) -> Vec<Vec<&Change>> {
-    let mut parts: Vec<Vec<&Change>> = Vec::new();
-    let mut bytes = 0;
-    for change in group {
-        let size = change.size_bytes();
-        match parts.last_mut() {
-            Some(part) if part.len() < ROWS_TOGETHER && bytes + size <= BYTES_TOGETHER => {
-                bytes += size;
-                part.push(change);
-            }
-            _ => {
-                bytes = size;
-                parts.push(vec![change]);
-            }
-        }
-    }
-    parts
 }
 
 fn rows_of(result: QueryResult) -> Result<Vec<AnswerRow>, TablesError> {

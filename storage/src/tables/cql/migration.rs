@@ -140,7 +140,7 @@ impl Migration<'_> {
         for step in self.steps(tables).await? {
             self.renew(holder).await?;
             let text = match &step {
-                Step::Table(table) => schema::create_table(&self.options.keyspace, table),
+                Step::Table(table) => schema::create_table(&self.options.keyspace, table, self.options.replication),
                 Step::Column(table, column) => schema::add_column(&self.options.keyspace, table, column),
             };
             self.change(&text).await?;

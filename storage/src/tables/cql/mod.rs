@@ -44,6 +44,7 @@
 //! failures in a row [`Tables::refusing`] says so; connecting and asking go on in the background, and once a quorum answers
 //! again everything works again.
 
+mod apply;
 mod changes;
 mod conditional;
 mod failure;
@@ -51,19 +52,18 @@ mod journal;
 mod journal_codec;
 mod migration;
 mod options;
+mod scan;
 mod schema;
 mod server;
 mod statements;
 mod values;
 
 use std::fmt;
-use std::ops::{Bound as RangeBound, ControlFlow};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::StreamExt;
 use schemas::tables::{Order, Table, Value};
-use scylla::response::PagingState;
 use scylla::statement::batch::BatchType;
 use tokio::task::AbortHandle;
 
@@ -74,8 +74,8 @@ use self::migration::Migration;
 pub use self::migration::{Migrated, migrate, migrate_tables};
 pub use self::options::{CqlCredentials, CqlOptions, CqlTls};
 use self::server::{Bound, Server, connect};
-use self::statements::{Edge, Operation};
-use self::values::{Answer, Bind, bind_key};
+use self::statements::Operation;
+use self::values::bind_key;
 use super::dump::Dump;
 use super::{Batch, Key, Row, Scan, Sync, Tables, TablesError, codec, validation};
 
@@ -155,29 +155,6 @@ impl CqlTables {
         first_row(table, &key, result)
     }
 
-    /// All rows that a statement finds, page by page, each given to `take`.
-    async fn read_pages(
-        &self,
-        table: &'static Table,
-        bound: &Bound<'_>,
-        key: &Key,
-        take: &mut (dyn FnMut(Row) + Send),
-    ) -> Result<(), TablesError> {
-        let mut from = PagingState::start();
-        loop {
-            let (result, next) = Box::pin(self.server.page(bound, from)).await?;
-            let rows =
-                result.into_rows_result().map_err(|error| TablesError::Unavailable { reason: error.to_string() })?;
-            for mut row in Answer::new(table.name, &rows)?.into_rows() {
-                take(row.row(table, key.clone())?);
-            }
-            match next.into_paging_control_flow() {
-                ControlFlow::Continue(state) => from = state,
-                ControlFlow::Break(()) => return Ok(()),
-            }
-        }
-    }
-
     /// Writes changes that are not derived.
     async fn write_now(&self, changes: &[Change]) -> Result<(), TablesError> {
         let partitions = by_partition(changes).len();
@@ -210,21 +187,6 @@ impl CqlTables {
     }
 }
 
-/// A bound of a scan for a statement: `None` for no bound. `Err` if no row can be within it.
-fn edge(bound: &RangeBound<Vec<Value>>) -> Result<Option<(Edge, &[Value])>, ()> {
-    let (values, is_included) = match bound {
-        RangeBound::Unbounded => return Ok(None),
-        RangeBound::Included(values) => (values, true),
-        RangeBound::Excluded(values) => (values, false),
-    };
-    match (values.is_empty(), is_included) {
-        // All rows begin with nothing.
-        (true, true) => Ok(None),
-        (true, false) => Err(()),
-        (false, _) => Ok(Some((Edge { is_included, columns: values.len() }, values))),
-    }
-}
-
 #[async_trait]
 impl Tables for CqlTables {
     async fn get_many(&self, keys: Vec<(&'static Table, Key)>) -> Result<Vec<Option<Row>>, TablesError> {
@@ -241,25 +203,7 @@ impl Tables for CqlTables {
     }
 
     async fn scan(&self, table: &'static Table, scan: Scan) -> Result<Vec<Row>, TablesError> {
-        codec::encode_scan(table, &scan)?;
-        let key = Key { partition: scan.partition, clustering: Vec::new() };
-        let (Ok(start), Ok(end)) = (edge(&scan.start), edge(&scan.end)) else { return Ok(Vec::new()) };
-        if scan.limit == 0 || !is_storable(&key) {
-            return Ok(Vec::new());
-        }
-        let operation = Operation::Scan {
-            backwards: scan.backwards,
-            start: start.map(|(edge, _)| edge),
-            end: end.map(|(edge, _)| edge),
-        };
-        let mut values: Vec<_> = key.partition.iter().map(Bind::Value).collect();
-        let bounds = [start, end];
-        values.extend(bounds.iter().flatten().flat_map(|(_, values)| values.iter().map(Bind::Value)));
-        values.push(Bind::Small(i32::try_from(scan.limit).unwrap_or(i32::MAX)));
-        let bound = Bound { statement: self.server.prepare(table, operation).await?, values };
-        let mut rows = Vec::new();
-        self.read_pages(table, &bound, &key, &mut |row| rows.push(row)).await?;
-        Ok(rows)
+        Box::pin(scan::scan(&self.server, table, scan)).await
     }
 
     async fn write(&self, batch: Batch, _sync: Sync) -> Result<(), TablesError> {
@@ -311,7 +255,6 @@ impl Dump for CqlTables {
                 Order::Descending => clustering.reverse(),
             })
         };
-        let bound = Bound { statement: self.server.prepare(table, Operation::All).await?, values: Vec::new() };
         let mut rows: Vec<Row> = Vec::new();
         let mut take = |row: Row| {
             if after.as_ref().is_none_or(|after| compare(&row.key, after).is_gt()) {
@@ -322,8 +265,7 @@ impl Dump for CqlTables {
                 }
             }
         };
-        let whole = Key { partition: Vec::new(), clustering: Vec::new() };
-        self.read_pages(table, &bound, &whole, &mut take).await?;
+        Box::pin(scan::everything(&self.server, table, &mut take)).await?;
         rows.sort_by(|a, b| compare(&a.key, &b.key));
         rows.truncate(limit);
         Ok(rows)

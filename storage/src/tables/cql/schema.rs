@@ -18,10 +18,11 @@
 //! - Rows that are written once or twice and stay (messages, what a provider's id stands for) are compacted by size, which
 //!   writes each row less often.
 //! - Lists that are worked off (timers, the outbox, what waits to be sent, the lists of conversations, whose rows move with
-//!   each message) leave a tombstone for each row that leaves, and a scan passes over all of them. Their tombstones go after
-//!   [`LIST_GRACE_S`], not after ten days, and files are looked through for them once an hour. So a node that was away for
-//!   longer than that must be repaired before it is asked again, as `docs` of both servers ask for ten days: it would
-//!   bring back rows that others have deleted.
+//!   each message) leave a tombstone for each row that leaves, and a scan passes over all of them. So these tombstones go after
+//!   [`LIST_GRACE_S`], not after ten days, and files are looked through for them once an hour. For as long as that the servers
+//!   hand over to a node what it missed. One that was away for longer must be repaired before it is asked again, or it brings
+//!   back rows that others have deleted; both servers ask the same of a node that was away for ten days. Where each row has one
+//!   copy there is nobody to miss a deletion, and [`ALONE_GRACE_S`] will do.
 
 use std::fmt::Write;
 
@@ -32,9 +33,16 @@ use super::values::cql_type;
 /// How long tombstones are kept in general, in seconds: ten days, which is what both servers take themselves.
 const GRACE_S: u32 = 864_000;
 
-/// How long tombstones of lists that are worked off are kept, in seconds: an hour. Longer by far than a batch may take to
-/// be applied, so that no late write meets a deletion that is forgotten already.
-pub(super) const LIST_GRACE_S: u32 = 3_600;
+/// How long tombstones of lists that are worked off are kept, in seconds: three hours, for which both servers keep what a node
+/// that is away misses.
+const LIST_GRACE_S: u32 = 10_800;
+
+/// The same where each row has one copy: ten minutes. Longer by far than a batch may take to be applied, so that no late write
+/// meets a deletion that is forgotten already.
+const ALONE_GRACE_S: u32 = 600;
+
+/// How often files of lists are looked through for tombstones, in seconds.
+const LIST_SWEEP_S: u32 = 3_600;
 
 /// Tables whose rows come and go within one partition.
 const LISTS: [&Table; 6] =
@@ -124,8 +132,8 @@ pub(super) fn create_own_tables(keyspace: &str) -> impl Iterator<Item = (&'stati
     })
 }
 
-/// Makes a declared table.
-pub(super) fn create_table(keyspace: &str, table: &Table) -> String {
+/// Makes a declared table, in a keyspace with so many copies of each row.
+pub(super) fn create_table(keyspace: &str, table: &Table, replication: usize) -> String {
     let mut text = format!("CREATE TABLE IF NOT EXISTS {}.{} (", quoted(keyspace), quoted(table.name));
     for column in table.partition_key.iter().chain(table.clustering_key).chain(table.columns) {
         // Writing into a String does not fail.
@@ -142,7 +150,7 @@ pub(super) fn create_table(keyspace: &str, table: &Table) -> String {
             table.clustering_key.iter().map(|column| format!("{} {order}", quoted(column.name))).collect();
         let _infallible = write!(text, "CLUSTERING ORDER BY ({}) AND ", order.join(", "));
     }
-    let _infallible = write!(text, "comment = {} AND {}", literal(table.about), on_disk(table));
+    let _infallible = write!(text, "comment = {} AND {}", literal(table.about), on_disk(table, replication));
     text
 }
 
@@ -166,11 +174,13 @@ pub(super) const fn direction(order: Order) -> &'static str {
 }
 
 /// How a table is kept: see the module.
-fn on_disk(table: &Table) -> String {
+fn on_disk(table: &Table, replication: usize) -> String {
     let is_one_of = |tables: &[&Table]| tables.iter().any(|other| other.name == table.name);
     if is_one_of(&LISTS) {
+        let (grace_s, sweep_s) =
+            if replication > 1 { (LIST_GRACE_S, LIST_SWEEP_S) } else { (ALONE_GRACE_S, ALONE_GRACE_S) };
         return format!(
-            "gc_grace_seconds = {LIST_GRACE_S} AND compaction = {{'class': 'LeveledCompactionStrategy', 'tombstone_threshold': '0.1', 'tombstone_compaction_interval': '{LIST_GRACE_S}'}}"
+            "gc_grace_seconds = {grace_s} AND compaction = {{'class': 'LeveledCompactionStrategy', 'tombstone_threshold': '0.1', 'tombstone_compaction_interval': '{sweep_s}'}}"
         );
     }
     let strategy = if is_one_of(&REWRITTEN) { "LeveledCompactionStrategy" } else { "SizeTieredCompactionStrategy" };
@@ -181,7 +191,7 @@ fn on_disk(table: &Table) -> String {
 pub(super) fn fingerprint(tables: &[&Table]) -> String {
     let mut hasher = crc32fast::Hasher::new();
     for table in tables {
-        hasher.update(create_table("", table).as_bytes());
+        hasher.update(create_table("", table, 1).as_bytes());
     }
     format!("{:08x}", hasher.finalize())
 }
@@ -193,15 +203,16 @@ mod tests {
     #[test]
     fn a_declaration_becomes_a_table() {
         assert_eq!(
-            create_table("hub", t::CONVERSATION_VIEWS),
+            create_table("hub", t::CONVERSATION_VIEWS, 3),
             "CREATE TABLE IF NOT EXISTS \"hub\".\"conversation_views\" (\"workspace_id\" blob, \"view\" text, \
              \"last_activity_at\" bigint, \"conversation_id\" blob, PRIMARY KEY ((\"workspace_id\", \"view\"), \
              \"last_activity_at\", \"conversation_id\")) WITH CLUSTERING ORDER BY (\"last_activity_at\" DESC, \
              \"conversation_id\" DESC) AND comment = 'Lists of conversations: `view` is a status and who holds it, such as \
-             `open/all` or `open/none` or `open/<user>`.' AND gc_grace_seconds = 3600 AND compaction = {'class': \
+             `open/all` or `open/none` or `open/<user>`.' AND gc_grace_seconds = 10800 AND compaction = {'class': \
              'LeveledCompactionStrategy', 'tombstone_threshold': '0.1', 'tombstone_compaction_interval': '3600'}"
         );
-        assert!(create_table("hub", t::EXTERNAL_MESSAGES).contains("'The message that a provider''s id stands for"));
+        assert!(create_table("hub", t::TIMERS, 1).contains("gc_grace_seconds = 600 "));
+        assert!(create_table("hub", t::EXTERNAL_MESSAGES, 3).contains("'The message that a provider''s id stands for"));
     }
 
     #[test]

@@ -41,6 +41,13 @@ pub(super) struct Bound<'a> {
     pub(super) values: Vec<Bind<'a>>,
 }
 
+/// The node, and the shard of it, that holds a partition first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Owner {
+    node: u128,
+    shard: u32,
+}
+
 /// The connections to the servers.
 #[derive(Debug)]
 pub(super) struct Server {
@@ -172,6 +179,15 @@ impl Server {
             Err(missing) => self.prepare_missing(missing).await?,
         };
         self.execute(Bound { statement, values }).await
+    }
+
+    /// Who holds the partition that a statement writes; `None` if the driver does not know.
+    pub(super) fn owner(&self, bound: &Bound<'_>) -> Option<Owner> {
+        let token = bound.statement.calculate_token(&bound.values).ok()??;
+        let table = bound.statement.get_table_spec()?;
+        let endpoints =
+            self.session.get_cluster_state().get_token_endpoints(table.ks_name(), table.table_name(), token);
+        endpoints.first().map(|(node, shard)| Owner { node: node.host_id.as_u128(), shard: *shard })
     }
 
     /// One page of the answer to a statement.
