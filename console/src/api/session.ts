@@ -1,0 +1,120 @@
+/**
+ * Who is signed in. The access token lives in memory; the refresh token, which is good once, in local storage, where a
+ * lock keeps tabs from using it twice.
+ */
+import { createStore } from 'zustand/vanilla'
+import type { Me, Tokens } from './types'
+
+const REFRESH_KEY = 'saler.session'
+const LOCK = 'saler.session'
+/** An access token is renewed when it has less than this left. */
+const RENEW_BEFORE_MS = 30_000
+
+export type Session = { state: 'restoring' } | { state: 'out'; reason?: 'ended' } | { state: 'in'; me: Me }
+
+export const session = createStore<Session>()(() => ({ state: 'restoring' }) as Session)
+
+let access: { token: string; expires: number } | undefined
+
+function put(next: Session): void {
+  session.setState(next, true)
+}
+
+function stored(): string | null {
+  try {
+    return localStorage.getItem(REFRESH_KEY)
+  } catch {
+    return null
+  }
+}
+
+function store(token: string | undefined): void {
+  try {
+    if (token === undefined) localStorage.removeItem(REFRESH_KEY)
+    else localStorage.setItem(REFRESH_KEY, token)
+  } catch {
+    // Without storage the sign-in lasts as long as its access token.
+  }
+}
+
+export function signedIn(tokens: Tokens): void {
+  access = { token: tokens.access_token, expires: Date.now() + tokens.expires_in * 1000 }
+  store(tokens.refresh_token)
+  put({ state: 'in', me: tokens.me })
+}
+
+export function signedOut(reason?: 'ended'): void {
+  access = undefined
+  store(undefined)
+  put(reason ? { state: 'out', reason } : { state: 'out' })
+}
+
+async function post(path: string, body: unknown): Promise<Response> {
+  return fetch(`/api/v1/auth/${path}`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify(body),
+  })
+}
+
+async function locked<T>(run: () => Promise<T>): Promise<T> {
+  return navigator.locks ? ((await navigator.locks.request(LOCK, run)) as T) : run()
+}
+
+let renewing: Promise<string | undefined> | undefined
+
+/** New tokens; `undefined` if the sign-in has ended. Rejects if the hub cannot be reached or cannot answer now. */
+function renew(): Promise<string | undefined> {
+  renewing ??= locked(async () => {
+    const token = stored()
+    if (!token) {
+      signedOut('ended')
+      return undefined
+    }
+    const answer = await post('refresh', { refresh_token: token })
+    if (answer.status === 401) {
+      signedOut('ended')
+      return undefined
+    }
+    if (!answer.ok) throw new Error(`the hub answers ${answer.status}`)
+    const tokens = (await answer.json()) as Tokens
+    signedIn(tokens)
+    return tokens.access_token
+  }).finally(() => {
+    renewing = undefined
+  })
+  return renewing
+}
+
+/** A good access token; see `renew`. */
+export async function accessToken(fresh = false): Promise<string | undefined> {
+  if (access && !fresh && access.expires - Date.now() > RENEW_BEFORE_MS) return access.token
+  return renew()
+}
+
+/** Takes up the sign-in of an earlier visit. While the hub cannot be reached, `restoring` stays: call again. */
+export async function restore(): Promise<void> {
+  if (!stored()) return put({ state: 'out' })
+  await renew()
+}
+
+/** Ends the sign-in, here at once, at the hub when it hears of it. */
+export async function signOut(): Promise<void> {
+  const token = stored()
+  signedOut()
+  if (token) await post('sign-out', { refresh_token: token }).catch(() => undefined)
+}
+
+export async function endSession(tokens: Tokens): Promise<void> {
+  await post('sign-out', { refresh_token: tokens.refresh_token }).catch(() => undefined)
+}
+
+if (typeof window !== 'undefined') {
+  // Another tab signed out: so does this one.
+  window.addEventListener('storage', (event) => {
+    if (event.key === REFRESH_KEY && event.newValue === null && session.getState().state === 'in') {
+      access = undefined
+      put({ state: 'out' })
+    }
+  })
+}

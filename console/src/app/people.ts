@@ -1,0 +1,56 @@
+/** Names of colleagues and channels, colours of labels: small, seldom changing, asked for once. */
+import { useQuery } from '@tanstack/react-query'
+import { client, of } from '../api/client'
+import type { Agent, Channel, Label } from '../api/types'
+import { live } from './live'
+
+const FRESH_MS = 5 * 60_000
+/** The most pages of such a list that are asked for. */
+const PAGES = 20
+
+async function pages<T>(
+  page: (cursor: string | undefined) => Promise<{ items: T[]; next_cursor?: string | null }>,
+): Promise<T[]> {
+  const all: T[] = []
+  let cursor: string | undefined
+  for (let asked = 0; asked < PAGES; asked += 1) {
+    const one = await page(cursor)
+    all.push(...one.items)
+    if (!one.next_cursor) break
+    cursor = one.next_cursor
+  }
+  return all
+}
+
+const query = (cursor: string | undefined) => ({ params: { query: { limit: 100, ...(cursor ? { cursor } : {}) } } })
+
+function useMapOf<T>(name: string, ask: () => Promise<T[]>, key: (one: T) => string): ReadonlyMap<string, T> {
+  const { me } = live()
+  const { data } = useQuery<ReadonlyMap<string, T>>({
+    queryKey: [me.workspace_id, me.user_id, name],
+    queryFn: async () => new Map((await ask()).map((one) => [key(one), one] as const)),
+    staleTime: FRESH_MS,
+  })
+  return data ?? (EMPTY as ReadonlyMap<string, T>)
+}
+
+const EMPTY: ReadonlyMap<string, unknown> = new Map()
+
+export const useAgents = () =>
+  useMapOf<Agent>(
+    'agents',
+    () => pages((cursor) => of(client.GET('/api/v1/agents', query(cursor)))),
+    (one) => one.user_id,
+  )
+export const useChannels = () =>
+  useMapOf<Channel>(
+    'channels',
+    () => pages((cursor) => of(client.GET('/api/v1/channels', query(cursor)))),
+    (one) => one.id,
+  )
+export const useLabels = () =>
+  useMapOf<Label>(
+    'labels',
+    () => pages((cursor) => of(client.GET('/api/v1/labels', query(cursor)))),
+    (one) => one.name,
+  )

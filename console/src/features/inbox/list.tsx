@@ -1,0 +1,186 @@
+import { useNavigate } from '@tanstack/react-router'
+import { useVirtualizer } from '@tanstack/react-virtual'
+import { AlarmClock, ChevronsUp, CircleCheckBig } from 'lucide-react'
+import { memo, useEffect, useRef } from 'react'
+import { useHalfMinutes } from '../../app/clock'
+import { live, useDesk } from '../../app/live'
+import { useChannels, useLabels } from '../../app/people'
+import { type MessageId, t } from '../../i18n'
+import { duration, number, short } from '../../i18n/format'
+import { unread, type View, viewKey } from '../../live/desk'
+import { Button } from '../../ui/button'
+import { Blank, Skeleton } from '../../ui/state'
+import { Avatar, LabelChip } from './bits'
+
+const ROW = 70
+/** A page is asked for when so few rows are left below. */
+const AHEAD = 12
+
+interface Props {
+  view: View
+  chosen: string | undefined
+}
+
+export function ConversationList({ view, chosen }: Props) {
+  const { desk } = live()
+  const list = useDesk((state) => state.lists[viewKey(view)])
+  const scroller = useRef<HTMLDivElement>(null)
+  const ids = list?.ids ?? []
+  const rows = useVirtualizer({
+    count: ids.length,
+    getScrollElement: () => scroller.current,
+    estimateSize: () => ROW,
+    overscan: 6,
+    getItemKey: (index) => ids[index] ?? index,
+  })
+  const items = rows.getVirtualItems()
+  const lastShown = items.at(-1)?.index ?? 0
+  const wantsMore = list?.state === 'ready' && list.next !== undefined && lastShown >= ids.length - AHEAD
+  useEffect(() => {
+    if (wantsMore) void desk.more(view)
+  }, [wantsMore, desk, view])
+  const place = chosen ? ids.indexOf(chosen) : -1
+  const scrolledTo = useRef<string>(undefined)
+  useEffect(() => {
+    if (place >= 0 && scrolledTo.current !== chosen) {
+      scrolledTo.current = chosen
+      rows.scrollToIndex(place, { align: 'auto' })
+    }
+  }, [place, chosen, rows])
+
+  if (!list || (list.state === 'loading' && ids.length === 0)) return <Skeleton rows={8} label={t('list.loading')} />
+  if (list.state === 'failed' && ids.length === 0) {
+    const code = list.error?.code ?? 'unreachable'
+    return (
+      <Blank title={code === 'forbidden' ? t('list.forbidden') : t(`error.${code}`)}>
+        {code !== 'forbidden' && <Button onClick={() => void desk.load(view)}>{t('error.retry')}</Button>}
+      </Blank>
+    )
+  }
+  if (ids.length === 0) return <Nothing view={view} />
+  return (
+    <div ref={scroller} className="h-full overflow-y-auto" data-testid="conversations">
+      <ul aria-label={t('list.label')} className="relative" ref={(element) => tall(element, rows.getTotalSize())}>
+        {items.map((item) => (
+          <li
+            key={item.key}
+            aria-posinset={item.index + 1}
+            aria-setsize={list.next ? -1 : ids.length}
+            className="absolute inset-x-0 top-0"
+            ref={(element) => shift(element, item.start)}
+          >
+            <Row id={ids[item.index] as string} active={ids[item.index] === chosen} />
+          </li>
+        ))}
+      </ul>
+      {list.state === 'failed' && (
+        <div className="p-3 text-center">
+          <Button onClick={() => void desk.more(view)}>{t('error.retry')}</Button>
+        </div>
+      )}
+    </div>
+  )
+}
+
+export function tall(element: HTMLElement | null, height: number): void {
+  if (element) element.style.height = `${height}px`
+}
+export function shift(element: HTMLElement | null, by: number): void {
+  if (element) element.style.transform = `translateY(${by}px)`
+}
+
+function Nothing({ view }: { view: View }) {
+  const hints: Partial<Record<View['assignee'], MessageId>> = { me: 'list.emptyMe', none: 'list.emptyNone' }
+  const hint = view.status === 'open' ? hints[view.assignee] : undefined
+  return (
+    <Blank
+      icon={<CircleCheckBig size={28} aria-hidden className="text-line-strong" />}
+      title={t('list.empty')}
+      {...(hint ? { hint: t(hint) } : {})}
+    />
+  )
+}
+
+const Row = memo(function Row({ id, active }: { id: string; active: boolean }) {
+  const { me } = live()
+  const conversation = useDesk((state) => state.conversations.get(id))
+  const typing = useDesk((state) => state.typing.get(id)?.has('contact') ?? false)
+  const waits = useDesk((state) => state.pending.some((one) => one.conversation_id === id))
+  const navigate = useNavigate()
+  const now = useHalfMinutes()
+  const channels = useChannels()
+  const labels = useLabels()
+  if (!conversation) return null
+  const count = unread(conversation, me.user_id)
+  const message = conversation.last_message
+  const text = message?.preview || (message ? t('list.attachment') : '')
+  const mine = message?.author.type === 'agent' && message.author.user_id === me.user_id
+  const wait = conversation.waiting_since ? (now - Date.parse(conversation.waiting_since)) / 1000 : 0
+  const open = () =>
+    void navigate({ to: '/inbox/$conversationId', params: { conversationId: id }, search: (old) => old })
+  return (
+    <button
+      type="button"
+      onClick={open}
+      aria-current={active ? 'true' : undefined}
+      className={`flex h-17.5 w-full items-center gap-3 border-b border-line px-3 py-2.5 text-start transition-colors ${
+        active ? 'bg-tint' : 'hover:bg-hover'
+      }`}
+    >
+      <Avatar
+        id={conversation.contact_id}
+        name={conversation.contact_name}
+        medium={channels.get(conversation.channel_id)?.medium}
+      />
+      <span className="min-w-0 flex-1">
+        <span className="flex items-baseline gap-2">
+          <span className={`min-w-0 flex-1 truncate ${count > 0 ? 'font-semibold' : 'font-medium'}`}>
+            <bdi>{conversation.contact_name}</bdi>
+          </span>
+          <time dateTime={conversation.last_activity_at} className="shrink-0 text-[11px] text-soft">
+            {short(conversation.last_activity_at, now)}
+          </time>
+        </span>
+        <span className="flex items-center gap-2">
+          <span className={`min-w-0 flex-1 truncate text-[13px] ${count > 0 ? 'text-ink' : 'text-soft'}`}>
+            {typing ? (
+              <span className="text-brand">{t('thread.typing', { name: t('thread.contact') })}</span>
+            ) : (
+              <Preview text={text} mine={mine} note={message?.direction === 'note'} />
+            )}
+          </span>
+          {count > 0 && (
+            <span className="inline-grid h-4.5 min-w-4.5 shrink-0 place-items-center rounded-full bg-brand px-1 text-[11px] font-semibold text-on-brand tabular-nums">
+              <span aria-hidden>{count > 99 ? '99+' : number(count)}</span>
+              <span className="sr-only">{t('list.unread', { count })}</span>
+            </span>
+          )}
+        </span>
+        <span className="flex items-center gap-1.5 overflow-hidden text-[11px] text-soft">
+          {(conversation.priority === 'urgent' || conversation.priority === 'high') && (
+            <span className="inline-flex shrink-0 items-center gap-0.5 font-medium text-danger">
+              <ChevronsUp size={12} aria-hidden />
+              {t(`priority.${conversation.priority}`)}
+            </span>
+          )}
+          {wait >= 60 && (
+            <span className={`inline-flex shrink-0 items-center gap-1 ${wait > 900 ? 'text-warn' : ''}`}>
+              <AlarmClock size={11} aria-hidden />
+              {t('list.waiting', { time: duration(wait) })}
+            </span>
+          )}
+          {waits && <span className="shrink-0 text-warn">{t('message.sending')}</span>}
+          {conversation.labels?.slice(0, 3).map((label) => (
+            <LabelChip key={label} name={label} color={labels.get(label)?.color} />
+          ))}
+        </span>
+      </span>
+    </button>
+  )
+})
+
+function Preview({ text, mine, note }: { text: string; mine: boolean; note: boolean }) {
+  if (note) return t('list.note', { text })
+  if (mine) return t('list.you', { text })
+  return <bdi>{text}</bdi>
+}

@@ -1,0 +1,160 @@
+import { Check, CheckCheck, CircleAlert, Clock, FileText, Lock, MapPin } from 'lucide-react'
+import { memo, useState } from 'react'
+import { failure } from '../../api/client'
+import type { Agent, Message } from '../../api/types'
+import { live } from '../../app/live'
+import { type MessageId, t } from '../../i18n'
+import { clock } from '../../i18n/format'
+import type { Pending } from '../../live/desk'
+
+/** Messages of one author within this time stand together. */
+const TOGETHER_MS = 5 * 60_000
+
+const author = (message: Message): string =>
+  message.author.type === 'agent' ? message.author.user_id : message.author.type
+
+interface Props {
+  message: Message
+  before: Message | undefined
+  agents: ReadonlyMap<string, Agent>
+}
+
+const SHAPES = {
+  inbound: 'bg-bubble rounded-es-sm ring-1 ring-line',
+  outbound: 'bg-own rounded-ee-sm',
+  note: 'bg-note border border-note-line',
+}
+
+export const MessageRow = memo(function MessageRow({ message, before, agents }: Props) {
+  const { me } = live()
+  const own = message.direction !== 'inbound'
+  const together =
+    before !== undefined &&
+    author(before) === author(message) &&
+    before.direction === message.direction &&
+    Date.parse(message.created_at) - Date.parse(before.created_at) < TOGETHER_MS
+  let name: string | undefined
+  if (message.author.type === 'bot') name = message.author.name
+  else if (message.author.type === 'agent' && message.author.user_id !== me.user_id) {
+    name = agents.get(message.author.user_id)?.name
+  }
+  return (
+    <div className={`flex flex-col ${own ? 'items-end' : 'items-start'} ${together ? 'pt-0.5' : 'pt-2.5'}`}>
+      {name && !together && <bdi className="px-1 pb-0.5 text-[11px] text-soft">{name}</bdi>}
+      <div className={`max-w-[min(78%,36rem)] rounded-2xl px-3 py-1.5 ${SHAPES[message.direction]}`}>
+        {message.direction === 'note' && <NoteMark />}
+        <Content message={message} />
+        <div className="flex items-center justify-end gap-1 text-[11px] text-soft">
+          <time dateTime={message.created_at}>{clock(message.created_at)}</time>
+          {message.direction === 'outbound' && <Tick status={message.status ?? 'queued'} />}
+        </div>
+      </div>
+      {message.status === 'failed' && <Failed message={message} />}
+      {message.status === 'queued' && message.error && (
+        <p className="px-1 pt-0.5 text-[11px] text-warn" dir="auto">
+          {message.error.reason}
+        </p>
+      )}
+    </div>
+  )
+})
+
+function NoteMark() {
+  return (
+    <p className="flex items-center gap-1 text-[11px] font-medium text-warn">
+      <Lock size={11} aria-hidden />
+      {t('thread.note')}
+    </p>
+  )
+}
+
+function Content({ message }: { message: Message }) {
+  const { text, attachments, location, interactive } = message.body
+  const empty = !text && !attachments?.length && !location && !interactive
+  return (
+    <>
+      {text && (
+        <p dir="auto" className="whitespace-pre-wrap break-words">
+          {text}
+        </p>
+      )}
+      {attachments?.map((file) => (
+        <p key={file.url} className="flex items-center gap-1.5 py-0.5 text-soft">
+          <FileText size={15} aria-hidden className="shrink-0" />
+          <bdi className="truncate">{t('thread.attachment', { name: file.name ?? file.content_type })}</bdi>
+        </p>
+      ))}
+      {location && (
+        <p className="flex items-center gap-1.5 py-0.5">
+          <MapPin size={15} aria-hidden className="shrink-0 text-soft" />
+          <span dir="auto">{location.label ?? location.address ?? t('thread.location')}</span>
+        </p>
+      )}
+      {!text && interactive && <p className="italic text-soft">{t('thread.interactive')}</p>}
+      {empty && <p className="italic text-soft">{t('thread.nothing')}</p>}
+    </>
+  )
+}
+
+function Tick({ status }: { status: NonNullable<Message['status']> }) {
+  const label = t(`message.${status}`)
+  const common = { size: 14, role: 'img', 'aria-label': label } as const
+  if (status === 'queued') return <Clock {...common} size={12} />
+  if (status === 'sent') return <Check {...common} />
+  if (status === 'failed') return <CircleAlert {...common} className="text-danger" />
+  return <CheckCheck {...common} className={status === 'read' ? 'text-info' : ''} />
+}
+
+const QUIET = 'rounded px-1 font-medium underline underline-offset-2 hover:no-underline'
+
+function Failed({ message }: { message: Message }) {
+  const [error, setError] = useState<MessageId>()
+  const retry = () => {
+    setError(undefined)
+    live()
+      .desk.retryMessage(message.conversation_id, message.seq)
+      .catch((caught) => setError(`error.${failure(caught).code}`))
+  }
+  return (
+    <div className="flex max-w-[min(78%,36rem)] flex-wrap items-center justify-end gap-1 px-1 pt-0.5 text-[11px] text-danger">
+      <span dir="auto">{t('message.failedWhy', { reason: message.error?.reason ?? '' })}</span>
+      <button type="button" className={QUIET} onClick={retry}>
+        {t('message.retry')}
+      </button>
+      {error && <span role="alert">{t(error)}</span>}
+    </div>
+  )
+}
+
+export function PendingRow({ pending }: { pending: Pending }) {
+  const { desk } = live()
+  const failed = pending.state === 'failed'
+  const why = `error.${pending.error?.code ?? 'internal'}` as MessageId
+  return (
+    <div className="flex flex-col items-end pt-2.5">
+      <div
+        className={`max-w-[min(78%,36rem)] rounded-2xl px-3 py-1.5 ${SHAPES[pending.kind === 'note' ? 'note' : 'outbound']} ${failed ? 'ring-1 ring-danger' : 'opacity-75'}`}
+      >
+        {pending.kind === 'note' && <NoteMark />}
+        <p dir="auto" className="whitespace-pre-wrap break-words">
+          {pending.text}
+        </p>
+        <div className="flex items-center justify-end gap-1 text-[11px] text-soft">
+          <Clock size={12} aria-hidden />
+          {failed ? t('message.failed') : t(pending.state === 'waiting' ? 'message.waiting' : 'message.sending')}
+        </div>
+      </div>
+      {failed && (
+        <p className="flex flex-wrap items-center justify-end gap-1 px-1 pt-0.5 text-[11px] text-danger">
+          <span>{t(why)}</span>
+          <button type="button" className={QUIET} onClick={() => desk.retryPending(pending.key)}>
+            {t('message.retry')}
+          </button>
+          <button type="button" className={QUIET} onClick={() => desk.dropPending(pending.key)}>
+            {t('message.discard')}
+          </button>
+        </p>
+      )}
+    </div>
+  )
+}

@@ -1,0 +1,198 @@
+import { useVirtualizer } from '@tanstack/react-virtual'
+import { ArrowDown } from 'lucide-react'
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react'
+import type { Message } from '../../api/types'
+import { live, useDesk } from '../../app/live'
+import { useAgents } from '../../app/people'
+import { t } from '../../i18n'
+import { day, sameDay } from '../../i18n/format'
+import type { Pending } from '../../live/desk'
+import { atEnd, first } from '../../live/window'
+import { Button } from '../../ui/button'
+import { Blank, Skeleton } from '../../ui/state'
+import { shift, tall } from './list'
+import { MessageRow, PendingRow } from './message'
+
+/** A page is asked for when so few messages are left on a side. */
+const AHEAD = 10
+const END_PX = 60
+
+type Item = { key: string; message: Message; day: boolean; fresh: boolean } | { key: string; pending: Pending }
+
+function itemsOf(messages: readonly Message[], pending: readonly Pending[], freshFrom: number): Item[] {
+  const items: Item[] = messages.map((message, index) => {
+    const before = messages[index - 1]
+    return {
+      key: message.client_key ?? message.id,
+      message,
+      day: !before || !sameDay(before.created_at, message.created_at),
+      fresh: message.seq === freshFrom,
+    }
+  })
+  const known = new Set(messages.map((message) => message.client_key))
+  for (const one of pending) if (!known.has(one.key)) items.push({ key: one.key, pending: one })
+  return items
+}
+
+/** The number of the first message that was unread when the conversation was opened; 0 if there was none. */
+function useFirstUnread(id: string, ready: boolean): number {
+  const [found, setFound] = useState(0)
+  useEffect(() => {
+    if (!ready) return
+    const { desk, me } = live()
+    const conversation = desk.state.conversations.get(id)
+    const messages = desk.state.threads.get(id)?.window.messages ?? []
+    let left = conversation ? (conversation.inbound_count ?? 0) - (conversation.reads?.[me.user_id] ?? 0) : 0
+    let seq = 0
+    for (let index = messages.length - 1; index >= 0 && left > 0; index -= 1) {
+      const message = messages[index]
+      if (message?.direction !== 'inbound') continue
+      left -= 1
+      seq = message.seq
+    }
+    setFound(seq > 1 ? seq : 0)
+  }, [id, ready])
+  return found
+}
+
+export function Thread({ id }: { id: string }) {
+  const { desk } = live()
+  const thread = useDesk((state) => state.threads.get(id))
+  useEffect(() => {
+    void desk.open(id)
+    return () => desk.close(id)
+  }, [id, desk])
+  if (!thread || thread.state === 'loading') return <Skeleton rows={6} label={t('thread.loading')} />
+  if (thread.state === 'failed') {
+    return (
+      <Blank title={t(`error.${thread.error?.code ?? 'unreachable'}`)}>
+        <Button onClick={() => void desk.open(id)}>{t('error.retry')}</Button>
+      </Blank>
+    )
+  }
+  return <Messages key={id} id={id} />
+}
+
+function Messages({ id }: { id: string }) {
+  const { desk } = live()
+  const thread = useDesk((state) => state.threads.get(id))
+  const everything = useDesk((state) => state.pending)
+  const scroller = useRef<HTMLDivElement>(null)
+  const agents = useAgents()
+  const window = thread?.window
+  const messages = window?.messages ?? []
+  const freshFrom = useFirstUnread(id, thread?.state === 'ready')
+  const pending = useMemo(() => everything.filter((one) => one.conversation_id === id), [everything, id])
+  const items = useMemo(() => itemsOf(messages, pending, freshFrom), [messages, pending, freshFrom])
+  const [below, setBelow] = useState(false)
+  const rows = useVirtualizer({
+    count: items.length,
+    getScrollElement: () => scroller.current,
+    estimateSize: () => 64,
+    overscan: 8,
+    getItemKey: (index) => items[index]?.key ?? index,
+    anchorTo: 'end',
+    followOnAppend: true,
+    scrollEndThreshold: END_PX,
+    paddingStart: 12,
+    paddingEnd: 12,
+  })
+  const opened = useRef(false)
+  useLayoutEffect(() => {
+    if (opened.current || items.length === 0) return
+    opened.current = true
+    rows.scrollToEnd()
+  })
+  // What was written here is looked at at once, wherever the reader was.
+  const newestKey = pending.at(-1)?.key
+  useEffect(() => {
+    if (newestKey) rows.scrollToEnd()
+  }, [newestKey, rows])
+
+  const shown = rows.getVirtualItems()
+  const top = shown[0]?.index ?? 0
+  const bottom = shown.at(-1)?.index ?? 0
+  const more = window !== undefined && first(window) > 1
+  const ended = window !== undefined && atEnd(window)
+  const paging = thread?.paging ?? false
+  useEffect(() => {
+    if (paging || items.length === 0) return
+    if (top < AHEAD && more) void desk.before(id)
+    else if (bottom > items.length - AHEAD && !ended) void desk.after(id)
+  }, [top, bottom, more, ended, paging, items.length, desk, id])
+
+  const scrolled = () => {
+    const element = scroller.current
+    if (!element) return
+    const away = element.scrollHeight - element.scrollTop - element.clientHeight > END_PX * 2
+    setBelow(away)
+    desk.follow(id, !away && ended)
+  }
+  const toEnd = () => {
+    void desk.toEnd(id).then(() => rows.scrollToEnd())
+  }
+  if (items.length === 0) return <Blank title={t('thread.empty')} />
+  return (
+    <div className="relative h-full">
+      <section
+        ref={scroller}
+        onScroll={scrolled}
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard
+        tabIndex={0}
+        aria-label={t('thread.label')}
+        className="h-full overflow-y-auto overflow-x-hidden"
+      >
+        <ol className="relative mx-auto w-full max-w-3xl" ref={(element) => tall(element, rows.getTotalSize())}>
+          {shown.map((item) => {
+            const one = items[item.index]
+            if (!one) return null
+            return (
+              <li
+                key={item.key}
+                data-index={item.index}
+                className="absolute inset-x-0 top-0 px-4"
+                ref={(element) => {
+                  shift(element, item.start)
+                  rows.measureElement(element)
+                }}
+              >
+                {'message' in one && one.day && <Divider text={day(one.message.created_at)} />}
+                {'message' in one && one.fresh && <Divider text={t('thread.unreadHere')} loud />}
+                {'message' in one ? (
+                  <MessageRow message={one.message} before={messageAt(items, item.index - 1)} agents={agents} />
+                ) : (
+                  <PendingRow pending={one.pending} />
+                )}
+              </li>
+            )
+          })}
+        </ol>
+      </section>
+      {(below || !ended) && (
+        <button
+          type="button"
+          onClick={toEnd}
+          className="absolute bottom-3 start-1/2 inline-flex -translate-x-1/2 items-center gap-1.5 rounded-full border border-line bg-raised px-3 py-1.5 text-xs font-medium shadow-md hover:bg-hover rtl:translate-x-1/2"
+        >
+          <ArrowDown size={14} aria-hidden />
+          {t('thread.toEnd')}
+        </button>
+      )}
+    </div>
+  )
+}
+
+function messageAt(items: readonly Item[], index: number): Message | undefined {
+  const one = items[index]
+  return one && 'message' in one ? one.message : undefined
+}
+
+function Divider({ text, loud = false }: { text: string; loud?: boolean }) {
+  return (
+    <div className={`flex items-center gap-3 py-3 text-[11px] font-medium ${loud ? 'text-brand' : 'text-soft'}`}>
+      <span className={`h-px flex-1 ${loud ? 'bg-brand' : 'bg-line'}`} />
+      {text}
+      <span className={`h-px flex-1 ${loud ? 'bg-brand' : 'bg-line'}`} />
+    </div>
+  )
+}

@@ -1,0 +1,75 @@
+/// <reference types="vitest/config" />
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { brotliCompress, constants, gzip } from 'node:zlib'
+import { compileMessage } from '@lingui/message-utils/compileMessage'
+import tailwindcss from '@tailwindcss/vite'
+import react from '@vitejs/plugin-react'
+import { defineConfig, type Plugin } from 'vite'
+
+/** Where `vite dev` finds the hub. */
+const HUB = process.env.SALER_HUB ?? 'http://127.0.0.1:8080'
+
+const VIRTUAL = 'virtual:messages/'
+
+/** `virtual:messages/<language>`: the catalogue of a language, its ICU texts compiled at build time. */
+function messages(): Plugin {
+  return {
+    name: 'saler-messages',
+    resolveId: (id) => (id.startsWith(VIRTUAL) ? `\0${id}` : undefined),
+    load(id) {
+      if (!id.startsWith(`\0${VIRTUAL}`)) return undefined
+      const language = id.slice(VIRTUAL.length + 1)
+      const path = fileURLToPath(new URL(`src/i18n/${language}.icu.json`, import.meta.url))
+      this.addWatchFile(path)
+      const texts = JSON.parse(readFileSync(path, 'utf8')) as Record<string, string>
+      const compiled = Object.entries(texts).map(([key, text]) => [key, compileMessage(text)])
+      return `export default ${JSON.stringify(Object.fromEntries(compiled))}`
+    },
+  }
+}
+
+/** The smallest file, in bytes, that is worth compressing. */
+const COMPRESS_FROM = 512
+
+/** Writes `<file>.br` and `<file>.gz` beside what compresses well, so that the hub never does. */
+function compressed(): Plugin {
+  return {
+    name: 'saler-compressed',
+    apply: 'build',
+    enforce: 'post',
+    async generateBundle(_options, bundle) {
+      for (const [name, file] of Object.entries(bundle)) {
+        if (!/\.(js|css|svg|json)$/.test(name) || name.startsWith('.vite/')) continue
+        const bytes = Buffer.from(file.type === 'chunk' ? file.code : file.source)
+        if (bytes.length < COMPRESS_FROM) continue
+        const br = await promisify(brotliCompress)(bytes, {
+          params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length },
+        })
+        const gz = await promisify(gzip)(bytes, { level: 9 })
+        this.emitFile({ type: 'asset', fileName: `${name}.br`, source: br })
+        this.emitFile({ type: 'asset', fileName: `${name}.gz`, source: gz })
+      }
+    },
+  }
+}
+
+export default defineConfig({
+  plugins: [messages(), react(), tailwindcss(), compressed()],
+  build: {
+    manifest: true,
+    target: ['chrome123', 'safari17.5', 'firefox121'],
+    modulePreload: { polyfill: false },
+    assetsInlineLimit: 0,
+    reportCompressedSize: false,
+  },
+  server: {
+    host: '127.0.0.1',
+    proxy: {
+      // The hub compares the Origin of a socket with its own address.
+      '/api': { target: HUB, changeOrigin: true, ws: true, headers: { origin: HUB } },
+    },
+  },
+  test: { environment: 'happy-dom', include: ['src/**/*.test.{ts,tsx}'] },
+})
