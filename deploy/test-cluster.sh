@@ -19,4 +19,4 @@ export SALER_TEST_KAFKA SALER_TEST_CQL
 echo "The cluster engines are tested on Kafka at $SALER_TEST_KAFKA and CQL at $SALER_TEST_CQL"
 
 if [ $# -eq 0 ]; then set -- -p storage -p gateway; fi
-"${CARGO:-cargo}" test --locked "$@" </dev/null
+"${CARGO:-cargo}" test --locked --no-fail-fast "$@" </dev/null
