@@ -19,7 +19,7 @@ use ingest::engine::{EngineDeps, EngineStatus};
 use schemas::tables::{self as t, Table};
 use serde_json::json;
 use storage::log::embedded::{EmbeddedLog, EmbeddedLogOptions};
-use storage::log::{Bounds, Log, LogError, LogHealth, Membership, NewRecord, ReadLimit, Record, Topic};
+use storage::log::{Bounds, Log, LogError, LogHealth, NewRecord, ReadLimit, Record, Topic};
 use storage::tables::dump::Dump;
 use storage::tables::embedded::{EmbeddedTables, EmbeddedTablesOptions};
 use storage::tables::{Key, Tables};
@@ -150,10 +150,6 @@ impl Log for ReplayLog {
 
     async fn release(&self, _topic: Topic, _partition: u32, _offset: u64) -> Result<(), LogError> {
         Ok(())
-    }
-
-    async fn join(&self, _group: &str) -> Result<Membership, LogError> {
-        Ok(Membership::of_all(self.partitions()))
     }
 
     fn health(&self) -> LogHealth {

@@ -196,7 +196,7 @@ impl Presence {
                         }
                     }
                     Err(error) => {
-                        tracing::warn!(%error, gateway, "the people of a gateway that is gone cannot be read")
+                        tracing::warn!(%error, gateway, "the people of a gateway that is gone cannot be read");
                     }
                 }
             }

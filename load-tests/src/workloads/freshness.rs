@@ -113,9 +113,10 @@ where
 
 async fn messages_in(api: &Api) -> anyhow::Result<f64> {
     let board: KpiBoard = api.get("kpis", &[]).await?;
-    let of_all = board.values.iter().find(|value| {
-        value.kpi == MESSAGES_IN && value.channel_id.is_none() && value.agent_id.is_none()
-    });
+    let of_all = board
+        .values
+        .iter()
+        .find(|value| value.kpi == MESSAGES_IN && value.channel_id.is_none() && value.agent_id.is_none());
     Ok(of_all.and_then(|value| value.value).unwrap_or_default())
 }
 

@@ -9,7 +9,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use super::membership::Membership;
 use super::{
     Bounds, Durability, Log, LogError, LogHealth, NewRecord, ReadBudget, ReadLimit, Record, Topic, check_records,
     unknown_partition,
@@ -197,10 +196,6 @@ impl Log for MemoryLog {
     async fn release(&self, topic: Topic, partition: u32, offset: u64) -> Result<(), LogError> {
         self.partition(&mut self.lock(), topic, partition)?.released = Some(offset);
         Ok(())
-    }
-
-    async fn join(&self, _group: &str) -> Result<Membership, LogError> {
-        Ok(Membership::of_all(self.partitions()))
     }
 
     fn health(&self) -> LogHealth {

@@ -80,7 +80,8 @@ fn count(simulator: &Simulator, history: &[Entry]) -> Delivered {
     for key in simulator.messages().iter().filter_map(|message| index_of_text(&message.body)) {
         *times.entry(key).or_default() += 1;
     }
-    let mut delivered = Delivered { doubled: times.values().filter(|times| **times > 1).count(), ..Delivered::default() };
+    let mut delivered =
+        Delivered { doubled: times.values().filter(|times| **times > 1).count(), ..Delivered::default() };
     for entry in history {
         if let Entry::Ack { key } = entry
             && *key >= FIRST_KEY

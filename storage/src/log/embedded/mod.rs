@@ -75,7 +75,6 @@ use self::disk::{Disk, RealDisk};
 use self::folder::{FolderLock, Groups, LastUse, Meta, group_key};
 use self::partition::{Located, Partition, State, lock};
 use self::scan::failed;
-use super::membership::Membership;
 use super::{
     Bounds, Durability, Log, LogError, LogHealth, NewRecord, ReadLimit, Record, Topic, check_records, unknown_partition,
 };
@@ -479,10 +478,6 @@ impl Log for EmbeddedLog {
     async fn release(&self, topic: Topic, partition: u32, offset: u64) -> Result<(), LogError> {
         self.slot(topic, partition)?.partition.release(offset);
         Ok(())
-    }
-
-    async fn join(&self, _group: &str) -> Result<Membership, LogError> {
-        Ok(Membership::of_all(self.partitions()))
     }
 
     fn health(&self) -> LogHealth {
