@@ -102,7 +102,7 @@ impl Group {
         let end = loop {
             let wanted = assigned.borrow_and_update().clone();
             parts.want(&wanted);
-            self.progress.joined();
+            self.progress.joined(self.name);
             let (moment, idle) = (parts.next_moment(), parts.tasks.is_empty());
             tokio::select! {
                 () = shutdown.cancelled() => break Ok(Left::Asked),

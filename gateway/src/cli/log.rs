@@ -10,7 +10,7 @@ use storage::log::{Topic, inspect};
 
 use super::{note, print, print_json, replay};
 use crate::app::DataFolder;
-use crate::config::Config;
+use crate::config::{Config, LogEngine};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum LogCommand {
@@ -63,6 +63,11 @@ impl From<TopicArgument> for Topic {
 }
 
 pub(super) fn run(config: &Config, command: LogCommand) -> anyhow::Result<ExitCode> {
+    anyhow::ensure!(
+        config.log.engine == LogEngine::Embedded,
+        "`saler log` looks into the embedded log; log.engine is \"kafka\": use Kafka's own tools on the topics {}.*",
+        config.kafka.topic_prefix
+    );
     let folder = DataFolder::of(config).log();
     match command {
         LogCommand::Inspect { topic: Some(topic), partition: Some(partition), from, limit } => {

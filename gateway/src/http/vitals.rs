@@ -114,6 +114,7 @@ pub struct Progress(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
+    /// Whether the group of engines has joined.
     joined: bool,
     engines: BTreeMap<u32, watch::Receiver<EngineStatus>>,
     failures: BTreeMap<(&'static str, u32), String>,
@@ -124,9 +125,9 @@ impl Progress {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The engine knows which partitions are its own.
-    pub fn joined(&self) {
-        self.lock().joined = true;
+    /// A group knows which partitions are its own, and has begun to work on them.
+    pub fn joined(&self, group: &'static str) {
+        self.lock().joined |= group == ENGINE;
     }
 
     fn has_joined(&self) -> bool {

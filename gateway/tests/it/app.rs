@@ -83,6 +83,9 @@ pub(crate) struct TestApp {
     pub(crate) log: Arc<dyn Log>,
     /// The same, if it is the one in memory, which fails on request.
     pub(crate) memory_log: Option<Arc<MemoryLog>>,
+    /// The tables, if they are those in memory.
+    pub(crate) memory_tables: Option<Arc<MemoryTables>>,
+    pub(crate) engines: Engines,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) directory: Directory,
     pub(crate) base: String,
@@ -90,6 +93,37 @@ pub(crate) struct TestApp {
     shutdown: CancellationToken,
     serving: JoinHandle<anyhow::Result<()>>,
     _dir: TempDir,
+}
+
+/// A gateway beside the hub of a test.
+#[derive(Debug)]
+pub(crate) struct AnotherGateway {
+    pub(crate) base: String,
+    shutdown: CancellationToken,
+    serving: JoinHandle<anyhow::Result<()>>,
+    _dir: TempDir,
+}
+
+impl AnotherGateway {
+    pub(crate) async fn stop(self) {
+        self.shutdown.cancel();
+        self.serving.await.unwrap().unwrap();
+    }
+}
+
+/// The settings of a process of the tests: the usual ones, those of the servers if there are any, and these.
+fn variables(dir: &TempDir, settings: &[(&str, &str)]) -> Vec<(String, String)> {
+    let usual = [
+        ("SALER_HTTP__LISTEN", "127.0.0.1:0".to_owned()),
+        ("SALER_HTTP__WORKERS", "1".to_owned()),
+        ("SALER_HTTP__CLIENT_DISCONNECT_TIMEOUT_MS", "0".to_owned()),
+        ("SALER_SOCKET__COMMAND_TIMEOUT_MS", "20000".to_owned()),
+        ("SALER_DATA__DIR", dir.path().display().to_string()),
+    ];
+    let usual = usual.map(|(name, value)| (name.to_owned(), value));
+    let servers = pair::shared().map(|pair| pair.settings.clone()).unwrap_or_default();
+    let given = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    usual.into_iter().chain(servers).chain(given).collect()
 }
 
 impl TestApp {
@@ -100,37 +134,37 @@ impl TestApp {
     /// With these further settings.
     pub(crate) async fn start_with(settings: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let variables = [
-            ("SALER_HTTP__LISTEN", "127.0.0.1:0".to_owned()),
-            ("SALER_HTTP__WORKERS", "1".to_owned()),
-            ("SALER_HTTP__CLIENT_DISCONNECT_TIMEOUT_MS", "0".to_owned()),
-            ("SALER_SOCKET__COMMAND_TIMEOUT_MS", "20000".to_owned()),
-            ("SALER_DATA__DIR", dir.path().display().to_string()),
-        ];
-        let mut variables = variables.map(|(name, value)| (name.to_owned(), value)).to_vec();
-        variables.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let shared = tokio::task::spawn_blocking(pair::shared).await.unwrap();
-        let (engines, roles, memory_log) = match shared {
-            Some(pair) => {
-                variables.extend(pair.settings.iter().cloned());
-                (pair.engines.clone(), Roles::parse(&["gateway", "analytics"]).unwrap(), None)
-            }
+        let (engines, roles, memory_log, memory_tables) = match shared {
+            Some(pair) => (pair.engines.clone(), Roles::parse(&["gateway", "analytics"]).unwrap(), None, None),
             None => {
                 let (log, tables) = (Arc::new(MemoryLog::new(2)), Arc::new(MemoryTables::new()));
-                (Engines { log: Arc::clone(&log) as _, tables, leaving: None }, Roles::all(), Some(log))
+                let engines = Engines { log: Arc::clone(&log) as _, tables: Arc::clone(&tables) as _, leaving: None };
+                (engines, Roles::all(), Some(log), Some(tables))
             }
         };
-        let config = pair::config(variables);
+        let config = pair::config(variables(&dir, settings));
         let log = Arc::clone(&engines.log);
         let clock = Arc::new(ManualClock::at("2026-11-22T09:00:00Z".parse().unwrap()));
         let application =
-            Application::with_engines(config, roles, Arc::clone(&clock) as _, engines, None).await.unwrap();
+            Application::with_engines(config, roles, Arc::clone(&clock) as _, engines.clone(), None).await.unwrap();
         let base = format!("http://127.0.0.1:{}", application.port());
         let directory = application.state().unwrap().directory.clone();
         let shutdown = application.shutdown_token();
         let serving = tokio::spawn(application.run_until_stopped());
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { log, memory_log, clock, directory, base, client, shutdown, serving, _dir: dir }
+        Self { log, memory_log, memory_tables, engines, clock, directory, base, client, shutdown, serving, _dir: dir }
+    }
+
+    /// A gateway beside this one, over the same engines.
+    pub(crate) async fn another_gateway(&self, settings: &[(&str, &str)]) -> AnotherGateway {
+        let dir = tempfile::tempdir().unwrap();
+        let config = pair::config(variables(&dir, settings));
+        let (roles, clock) = (Roles::parse(&["gateway"]).unwrap(), Arc::clone(&self.clock) as _);
+        let application = Application::with_engines(config, roles, clock, self.engines.clone(), None).await.unwrap();
+        let base = format!("http://127.0.0.1:{}", application.port());
+        let shutdown = application.shutdown_token();
+        AnotherGateway { base, shutdown, serving: tokio::spawn(application.run_until_stopped()), _dir: dir }
     }
 
     /// Stops the hub as a signal does.
@@ -196,7 +230,20 @@ impl TestApp {
         body: Option<&Value>,
         key: Option<&str>,
     ) -> Answer {
-        let mut request = self.client.request(method, format!("{}/api/v1{path}", self.base));
+        self.send_to(&self.base, method, path, bearer, body, key).await
+    }
+
+    /// The same to another gateway.
+    pub(crate) async fn send_to(
+        &self,
+        base: &str,
+        method: Method,
+        path: &str,
+        bearer: Option<&str>,
+        body: Option<&Value>,
+        key: Option<&str>,
+    ) -> Answer {
+        let mut request = self.client.request(method, format!("{base}/api/v1{path}"));
         if let Some(token) = bearer {
             request = request.bearer_auth(token);
         }

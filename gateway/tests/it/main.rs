@@ -31,6 +31,7 @@ mod socket_resume;
 mod socket_stream;
 mod socket_visitor;
 mod telemetry;
+mod two_gateways;
 mod webhooks;
 mod whole_way;
 mod ws_client;

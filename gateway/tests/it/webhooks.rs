@@ -161,3 +161,27 @@ async fn a_full_disk_asks_the_provider_to_come_again_and_is_forgotten_once_there
     assert_eq!(ready.status().as_u16(), 200, "{}", ready.text().await.unwrap());
     app.stop().await;
 }
+
+/// What a webhook needs is the log. The channel is believed as it was known while the tables are away.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn webhooks_are_taken_while_the_tables_are_away_and_worked_off_afterwards() {
+    let app = TestApp::start().await;
+    let tenant = app.tenant("A").await;
+    app.customer_writes(&tenant, "+15005550001", "SM1", "hi").await;
+    let Some(tables) = app.memory_tables.clone() else {
+        println!("skipped: only the tables in memory go away on request");
+        return app.stop().await;
+    };
+    tables.set_unavailable(Some("a test"));
+    for (sid, seconds) in [("SM2", 6), ("SM3", 600)] {
+        app.clock.advance(Duration::from_secs(seconds));
+        app.webhook(tenant.channel, &message("+15005550001", sid, sid), None).await.expect(200);
+    }
+    app.clock.advance(Duration::from_secs(600));
+    let late = app.webhook(tenant.channel, &message("+15005550001", "SM4", "x"), None).await;
+    assert_eq!(late.status.as_u16(), 503, "what was known is too old to be believed");
+    tables.set_unavailable(None);
+    let talk = app.customer_writes(&tenant, "+15005550001", "SM5", "and again").await;
+    assert_eq!((&talk["last_seq"], &talk["inbound_count"]), (&json!(4), &json!(4)));
+    app.stop().await;
+}
