@@ -230,13 +230,13 @@ async fn two_of_each_role_go_on_through_a_kill_a_pause_and_a_rolling_restart() {
     two.resume();
     go_on(&cluster, &first, &shop, &load, "it goes on").await;
 
+    // They work to the end of the test.
+    let mut restarted = Vec::new();
     for (process, name) in [(one, "ingest-1"), (two, "ingest-2")] {
         assert!(process.stop().await.success(), "{name} ends in order");
         go_on(&cluster, &first, &shop, &load, "an engine was stopped").await;
-        let again = cluster.start(name, "ingest", &[]).await;
+        restarted.push(cluster.start(name, "ingest", &[]).await);
         go_on(&cluster, &first, &shop, &load, "an engine was started").await;
-        // It works to the end of the test.
-        Box::leak(Box::new(again));
     }
     gateways.lock().unwrap().retain(|address| *address != first.address);
     assert!(first.stop().await.success(), "gateway-1 ends in order");
