@@ -2,7 +2,7 @@
 //!
 //! Waking a task of another thread costs a system call and a lock that the worker wants too. An event wakes many sockets, and
 //! while a worker is busy more events come. So whoever has a frame for a socket puts the socket on the list of its worker and
-//! rings once; the worker wakes all on its list by itself, which costs next to nothing.
+//! rings once; the worker wakes all on its list by itself, which costs next to nothing, or writes their frames at once.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -12,10 +12,21 @@ use std::task::{Poll, Waker};
 use futures::task::AtomicWaker;
 use tokio::task::JoinHandle;
 
+use super::connection::Connection;
+
+/// After so many sockets that it has written, the worker looks after its other tasks.
+const WRITES_AT_ONCE: usize = 64;
+
+#[derive(Debug)]
+enum Due {
+    Wake(Waker),
+    Write(Arc<Connection>),
+}
+
 /// The list of a worker thread.
 #[derive(Debug, Default)]
 pub(crate) struct Bell {
-    waiting: Mutex<Vec<Waker>>,
+    waiting: Mutex<Vec<Due>>,
     ringer: AtomicWaker,
 }
 
@@ -40,8 +51,17 @@ impl Bell {
 
     /// Has a task of the worker woken soon.
     pub(crate) fn ring_for(&self, task: Waker) {
+        self.ring(Due::Wake(task));
+    }
+
+    /// Has the worker write a connection's frames soon.
+    pub(crate) fn ring_to_write(&self, connection: Arc<Connection>) {
+        self.ring(Due::Write(connection));
+    }
+
+    fn ring(&self, due: Due) {
         let mut waiting = self.waiting();
-        waiting.push(task);
+        waiting.push(due);
         let is_first = waiting.len() == 1;
         drop(waiting);
         if is_first {
@@ -49,19 +69,31 @@ impl Bell {
         }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Vec<Waker>> {
+    fn waiting(&self) -> MutexGuard<'_, Vec<Due>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn answer(self: Arc<Self>) {
         loop {
-            let tasks = poll_fn(|context| {
+            let all = poll_fn(|context| {
                 self.ringer.register(context.waker());
                 let mut waiting = self.waiting();
                 if waiting.is_empty() { Poll::Pending } else { Poll::Ready(std::mem::take(&mut *waiting)) }
             })
             .await;
-            tasks.into_iter().for_each(Waker::wake);
+            let mut writes = 0;
+            for due in all {
+                match due {
+                    Due::Wake(task) => task.wake(),
+                    Due::Write(connection) => {
+                        connection.write_now();
+                        writes += 1;
+                        if writes % WRITES_AT_ONCE == 0 {
+                            tokio::task::yield_now().await;
+                        }
+                    }
+                }
+            }
         }
     }
 }

@@ -1,14 +1,20 @@
 //! A socket as the rest of the hub sees it: a bounded queue of frames, and why it closes.
 //!
-//! Whoever has a frame for a socket pushes a reference to its bytes; nobody ever waits for a socket. The response body
-//! ([`super::body`]) takes frames out when the kernel has room. Three limits: above the soft one ephemeral frames are
-//! dropped; above the hard one, or when the oldest frame has waited too long, the socket is closed as slow. Frames of a
-//! replay do not count against size, since they are references into memory that is held anyway, but they do age.
+//! Whoever has a frame for a socket pushes a reference to its bytes; nobody ever waits for a socket. Three limits: above the
+//! soft one ephemeral frames are dropped; above the hard one, or when the oldest frame has waited too long, the socket is
+//! closed as slow. Frames of a replay do not count against size, since they are references into memory that is held anyway,
+//! but they do age.
+//!
+//! Frames leave in one of two ways. At first, and for a slow reader, they are the response's body ([`super::body`]): actix
+//! asks for bytes, keeps them in a buffer, and waits for the kernel. Once the client has spoken, what came before its first
+//! frame has left that buffer, so the worker writes frames itself ([`Connection::write_now`]), which costs half as much. When
+//! the kernel has no room, the rest goes as the body again, for good: only actix knows when its buffer is empty.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,64 +24,19 @@ use tokio::time::Instant;
 
 use super::bell::Bell;
 use super::close::CloseCode;
+use super::os::{self, SocketDescriptor};
+pub(crate) use super::queue::Class;
+use super::queue::{CHUNK_BYTES, HARD_BYTES, HARD_FRAMES, Queue, SOFT_BYTES, SOFT_FRAMES, Waiting, Way};
 use super::wire::{Opcode, close_payload, write_header};
-
-/// Above so many waiting bytes, ephemeral frames are dropped.
-const SOFT_BYTES: usize = 64 << 10;
-/// Above so many waiting frames, ephemeral frames are dropped.
-const SOFT_FRAMES: usize = 128;
-/// Above so many waiting bytes, the socket is closed.
-const HARD_BYTES: usize = 512 << 10;
-/// Above so many waiting frames, the socket is closed.
-const HARD_FRAMES: usize = 512;
-/// The most bytes that are given to actix at once; its buffers keep what they once grew to.
-const CHUNK_BYTES: usize = 16 << 10;
-/// A queue that once held more than this is given back when it is empty.
-const KEPT_FRAMES: usize = 16;
-
-/// How a frame is treated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Class {
-    /// An event: counted, so that its loss is noticed.
-    Counted,
-    /// An event of a replay: counted, and exempt from the limits of size.
-    Replayed,
-    /// An answer or a heartbeat.
-    Control,
-    /// Dropped above the soft limit.
-    Ephemeral,
-    /// Replaces a waiting one: the live board.
-    Latest,
-}
-
-#[derive(Debug)]
-struct Waiting {
-    bytes: Bytes,
-    since_ms: u32,
-    opcode: Opcode,
-    class: Class,
-}
-
-#[derive(Debug, Default)]
-struct Queue {
-    waiting: VecDeque<Waiting>,
-    /// Of frames that count against the limits.
-    bytes: usize,
-    frames: usize,
-    /// Counted frames in all, those waiting included.
-    counted: u64,
-    acknowledged: u64,
-    /// When the oldest counted frame without an acknowledgement was pushed.
-    unacknowledged_since_ms: Option<u32>,
-    closing: Option<CloseCode>,
-    /// What the close frame holds, if it is the answer to the client's.
-    close_answer: Option<Bytes>,
-    close_written: bool,
-}
 
 /// Why a session must look up.
 const CLOSING: u8 = 1;
 const BODY_GONE: u8 = 2;
+
+thread_local! {
+    /// Where this worker puts the bytes that it writes itself.
+    static CHUNK: RefCell<BytesMut> = RefCell::new(BytesMut::with_capacity(CHUNK_BYTES));
+}
 
 /// A socket.
 #[derive(Debug)]
@@ -84,7 +45,8 @@ pub(crate) struct Connection {
     pub(crate) id: u64,
     opened: Instant,
     queue: Mutex<Queue>,
-    bell: Option<Arc<Bell>>,
+    /// Of its worker, with itself for the bell's list.
+    bell: Option<(Arc<Bell>, Weak<Self>)>,
     body: AtomicWaker,
     session: AtomicWaker,
     signals: AtomicU8,
@@ -107,18 +69,77 @@ impl Connection {
         }
     }
 
-    /// Its body is woken together with the others of its worker.
-    pub(crate) fn with_bell(mut self, bell: Arc<Bell>) -> Self {
-        self.bell = Some(bell);
-        self
+    /// A connection of this worker thread: it is woken and written together with the others.
+    pub(crate) fn of_this_worker(id: u64) -> Arc<Self> {
+        let bell = Bell::of_this_worker();
+        Arc::new_cyclic(|myself| Self { bell: Some((bell, Weak::clone(myself))), ..Self::new(id) })
     }
 
     fn wake_body(&self) {
         match (&self.bell, self.body.take()) {
-            (Some(bell), Some(body)) => bell.ring_for(body),
+            (Some((bell, _)), Some(body)) => bell.ring_for(body),
             (None, Some(body)) => body.wake(),
             (_, None) => {}
         }
+    }
+
+    fn wake_writer(&self, way: Way) {
+        match (way, &self.bell) {
+            (Way::Direct(_), Some((bell, myself))) => {
+                if let Some(myself) = myself.upgrade() {
+                    bell.ring_to_write(myself);
+                }
+            }
+            _ => self.wake_body(),
+        }
+    }
+
+    /// Has the worker write frames itself from now on. To be called by the worker when bytes of the client have come: a
+    /// client speaks after it has read the answer to its handshake, so nothing is left in actix's buffer.
+    pub(crate) fn write_directly(&self, descriptor: Option<SocketDescriptor>) {
+        let (Some(descriptor), Some(_)) = (descriptor, &self.bell) else { return };
+        let mut queue = self.queue();
+        if !matches!(queue.way, Way::Body) {
+            return;
+        }
+        queue.way = Way::Direct(descriptor);
+        let waits = !queue.waiting.is_empty();
+        drop(queue);
+        if waits {
+            self.wake_writer(Way::Direct(descriptor));
+        }
+    }
+
+    /// Gives what waits to the kernel. To be called only by the connection's own worker thread.
+    pub(crate) fn write_now(&self) {
+        CHUNK.with_borrow_mut(|chunk| {
+            loop {
+                let mut queue = self.queue();
+                let Way::Direct(descriptor) = queue.way else { return };
+                // What closes leaves as the body; what has no body has no descriptor any more.
+                if queue.waiting.is_empty() || queue.closing.is_some() || !self.body_is_alive() {
+                    return;
+                }
+                chunk.clear();
+                queue.write_chunk(self.batches.load(Ordering::Relaxed), chunk);
+                drop(queue);
+                let written = match os::send_now(descriptor, chunk) {
+                    Ok(written) => written,
+                    Err(error) => {
+                        tracing::debug!(%error, "a socket cannot be written");
+                        // Frames are missing now: nothing may follow them.
+                        return os::abort(descriptor);
+                    }
+                };
+                if let Some(rest) = chunk.get(written..).filter(|rest| !rest.is_empty()) {
+                    let mut queue = self.queue();
+                    queue.rest = Bytes::copy_from_slice(rest);
+                    queue.way = Way::Blocked;
+                    drop(queue);
+                    return self.wake_body();
+                }
+            }
+        });
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -182,9 +203,10 @@ impl Connection {
         }
         let was_empty = queue.waiting.is_empty();
         queue.waiting.push_back(Waiting { bytes: frame.clone(), since_ms, opcode, class });
+        let way = queue.way;
         drop(queue);
         if was_empty {
-            self.wake_body();
+            self.wake_writer(way);
         }
     }
 
@@ -285,10 +307,16 @@ impl Connection {
         .await;
     }
 
-    /// The next bytes for the socket; `None` after the close frame.
+    /// The next bytes for the socket that leave as the body; `None` after the close frame.
     pub(crate) fn poll_bytes(&self, context: &Context<'_>) -> Poll<Option<Bytes>> {
         self.body.register(context.waker());
         let mut queue = self.queue();
+        if !queue.rest.is_empty() {
+            return Poll::Ready(Some(std::mem::take(&mut queue.rest)));
+        }
+        if matches!(queue.way, Way::Direct(_)) && queue.closing.is_none() {
+            return Poll::Pending;
+        }
         if queue.waiting.is_empty() {
             return match queue.closing {
                 None => Poll::Pending,
@@ -303,57 +331,16 @@ impl Connection {
                 }
             };
         }
-        Poll::Ready(Some(queue.write_chunk(self.batches.load(Ordering::Relaxed))))
-    }
-}
-
-impl Queue {
-    fn write_chunk(&mut self, batches: bool) -> Bytes {
-        let mut size = 0;
-        let fitting = self
-            .waiting
-            .iter()
-            .take_while(|waiting| {
-                size += waiting.bytes.len() + 10;
-                size <= CHUNK_BYTES
-            })
-            .count()
-            .max(1);
-        let mut chunk = BytesMut::with_capacity(size.min(CHUNK_BYTES));
-        let mut taken: VecDeque<Waiting> = self.waiting.drain(..fitting).collect();
-        while let Some(first) = taken.pop_front() {
-            self.forget(&first);
-            let together = if batches && first.opcode == Opcode::Text {
-                taken.iter().take_while(|next| next.opcode == Opcode::Text).count()
-            } else {
-                0
-            };
-            let length =
-                first.bytes.len() + taken.iter().take(together).map(|next| next.bytes.len() + 1).sum::<usize>();
-            write_header(&mut chunk, first.opcode, length);
-            chunk.put_slice(&first.bytes);
-            for next in taken.drain(..together) {
-                self.forget(&next);
-                chunk.put_u8(b'\n');
-                chunk.put_slice(&next.bytes);
-            }
-        }
-        if self.waiting.is_empty() && self.waiting.capacity() > KEPT_FRAMES {
-            self.waiting = VecDeque::new();
-        }
-        chunk.freeze()
-    }
-
-    fn forget(&mut self, written: &Waiting) {
-        if written.class != Class::Replayed {
-            self.bytes = self.bytes.saturating_sub(written.bytes.len());
-            self.frames = self.frames.saturating_sub(1);
-        }
+        let mut chunk = BytesMut::with_capacity((queue.bytes + 10).min(CHUNK_BYTES));
+        queue.write_chunk(self.batches.load(Ordering::Relaxed), &mut chunk);
+        Poll::Ready(Some(chunk.freeze()))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+
     use futures::task::noop_waker;
 
     use super::*;
@@ -379,6 +366,44 @@ mod tests {
         assert!(!connection.is_open());
         assert_eq!(connection.queue().waiting.capacity(), 0);
         assert_eq!(drain(&connection), [&[0x88, 13][..], &4008_u16.to_be_bytes(), b"slow_reader"].concat());
+    }
+
+    /// The bytes of `count` frames.
+    fn frames(count: u8) -> Vec<u8> {
+        let mut all = BytesMut::new();
+        for n in 0..count {
+            write_header(&mut all, Opcode::Text, 2_000);
+            all.put_bytes(n, 2_000);
+        }
+        all.to_vec()
+    }
+
+    #[actix_web::test]
+    async fn what_the_kernel_has_no_room_for_follows_as_the_body() {
+        let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        theirs.set_nonblocking(true).unwrap();
+        let connection = Connection::of_this_worker(1);
+        let push = |n| connection.push(&vec![n; 2_000].into(), Class::Counted, Instant::now());
+        push(0);
+        assert!(connection.poll_bytes(&Context::from_waker(&noop_waker())).is_ready(), "the client has not spoken");
+        connection.write_directly(Some(SocketDescriptor::of(&ours)));
+        (1..3).for_each(push);
+        assert!(drain(&connection).is_empty(), "nothing overtakes");
+        connection.write_now();
+        let mut written = [0; 10_000];
+        assert_eq!(theirs.read(&mut written).unwrap(), frames(3).len() - frames(1).len());
+
+        (3..250).for_each(push);
+        connection.write_now();
+        connection.write_directly(Some(SocketDescriptor::of(&ours)));
+        connection.write_now();
+        let mut all = Vec::new();
+        assert_eq!(theirs.read_to_end(&mut all).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+        let direct = all.len();
+        all.extend(drain(&connection));
+        assert!(0 < direct && direct < all.len(), "{direct} of {}", all.len());
+        assert!(all == frames(250)[frames(3).len()..], "every byte once, in order");
     }
 
     #[tokio::test]

@@ -17,7 +17,7 @@ use super::wire::{Decoder, Incoming, Opcode};
 
 /// A handler that upgrades and echoes.
 pub async fn echo(request: HttpRequest, payload: web::Payload) -> HttpResponse {
-    let connection = Arc::new(Connection::new(0));
+    let connection = Connection::of_this_worker(0);
     let response = match handshake(&request, &connection) {
         Ok(response) => response,
         Err(refused) => return refused.response(),
@@ -33,7 +33,10 @@ async fn serve(connection: Arc<Connection>, mut payload: web::Payload, descripto
         tokio::select! {
             () = connection.ended() => break,
             chunk = payload.next() => match chunk {
-                Some(Ok(bytes)) => decoder.feed(bytes),
+                Some(Ok(bytes)) => {
+                    connection.write_directly(descriptor);
+                    decoder.feed(bytes);
+                }
                 Some(Err(_)) | None => break,
             },
         }

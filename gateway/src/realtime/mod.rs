@@ -49,12 +49,12 @@ mod os;
 mod outcomes;
 mod partition;
 mod presence;
+mod queue;
 mod session;
 mod tail;
 mod visitor;
 mod wire;
 
-use bell::Bell;
 pub use boards::{BoardFeed, BoardSource, WatchFeed};
 pub use close::CloseCode;
 pub use config::SocketConfig;
@@ -141,8 +141,7 @@ impl Inner {
 
     /// A new socket of this worker thread, held until its guard is dropped.
     pub(crate) fn open(self: &Arc<Self>) -> Open {
-        let connection = Connection::new(self.next_connection.fetch_add(1, Ordering::Relaxed));
-        let connection = Arc::new(connection.with_bell(Bell::of_this_worker()));
+        let connection = Connection::of_this_worker(self.next_connection.fetch_add(1, Ordering::Relaxed));
         self.unauthenticated.fetch_add(1, Ordering::Relaxed);
         self.connections().insert(connection.id, Arc::clone(&connection));
         metrics::gauge!("saler_socket_connections").increment(1.0);

@@ -5,6 +5,7 @@
 //! is reset: `shutdown` wakes actix's dispatcher with an error, and `SO_LINGER` of zero lets the kernel drop the unsent.
 
 use std::any::Any;
+use std::io::ErrorKind;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
 
@@ -15,9 +16,16 @@ use socket2::SockRef;
 /// After this long without an acknowledgement (or with a closed window) the kernel ends a connection.
 const USER_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The descriptor of a connection, for [`abort`] alone.
+/// The descriptor of a connection, for [`send_now`] and [`abort`] alone.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SocketDescriptor(RawFd);
+
+#[cfg(test)]
+impl SocketDescriptor {
+    pub(crate) fn of(socket: &impl AsRawFd) -> Self {
+        Self(socket.as_raw_fd())
+    }
+}
 
 /// Sets the options of an accepted connection: no Nagle, a bounded send buffer, `TCP_USER_TIMEOUT`.
 pub fn tune_socket(stream: &TcpStream, send_buffer_bytes: usize) {
@@ -40,6 +48,22 @@ pub fn on_connect(send_buffer_bytes: usize) -> impl Fn(&dyn Any, &mut Extensions
             tune_socket(stream, send_buffer_bytes);
             extensions.insert(SocketDescriptor(stream.as_raw_fd()));
         }
+    }
+}
+
+/// Gives bytes to the kernel without waiting; how many it took, 0 if it has no room.
+///
+/// To be called under the same conditions as [`abort`].
+///
+/// # Errors
+/// If the connection is broken.
+#[expect(unsafe_code, reason = "as for abort")]
+pub(crate) fn send_now(descriptor: SocketDescriptor, bytes: &[u8]) -> std::io::Result<usize> {
+    // SAFETY: as in `abort`.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(descriptor.0) };
+    match SockRef::from(&borrowed).send(bytes) {
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(0),
+        sent => sent,
     }
 }
 

@@ -170,6 +170,7 @@ impl Session {
                 () = connection.ended() => break,
                 chunk = self.payload.next() => match chunk {
                     Some(Ok(bytes)) => {
+                        connection.write_directly(self.descriptor);
                         decoder.feed(bytes);
                         self.read(&mut decoder).await;
                     }

@@ -108,6 +108,7 @@ impl VisitorSession {
                 () = connection.ended() => break,
                 chunk = self.payload.next() => match chunk {
                     Some(Ok(bytes)) => {
+                        connection.write_directly(self.descriptor);
                         decoder.feed(bytes);
                         self.read(&mut decoder).await;
                     }
