@@ -104,7 +104,7 @@ pub async fn kpis(state: State, caller: Caller) -> Result<web::Json<KpiBoard>, A
     Ok(web::Json(state.analytics.kpis(caller.workspace_id).await?))
 }
 
-/// RFC 4180. A text that a spreadsheet would take for a formula is given an apostrophe.
+/// RFC 4180. A text that a spreadsheet would take for a formula is given an apostrophe; a number with a sign is not.
 fn csv(answer: &SqlAnswer) -> String {
     let mut out = String::new();
     push_line(&mut out, answer.columns.iter().map(|column| quoted(&column.name)));
@@ -133,7 +133,10 @@ fn push_line(out: &mut String, fields: impl Iterator<Item = String>) {
 }
 
 fn quoted(text: &str) -> String {
-    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    // A number is none, whatever its sign: phone numbers stay what they are.
+    let digits = text.strip_prefix(['+', '-']).unwrap_or_default();
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']) && !is_number;
     let text = if formula { format!("'{text}") } else { text.to_owned() };
     if text.contains(['"', ',', '\r', '\n']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
@@ -163,9 +166,13 @@ mod tests {
                 vec![json!("he said \"hi\""), json!(-1)],
                 vec![json!("=1+1"), json!(null)],
                 vec![json!("مرحبا"), json!([1])],
+                vec![json!("+966501234567"), json!("+966501234567+1")],
             ],
             truncated: false,
         };
-        assert_eq!(csv(&answer), "a,\"b,c\"\r\n\"he said \"\"hi\"\"\",-1\r\n'=1+1,\r\nمرحبا,[1]\r\n");
+        assert_eq!(
+            csv(&answer),
+            "a,\"b,c\"\r\n\"he said \"\"hi\"\"\",-1\r\n'=1+1,\r\nمرحبا,[1]\r\n+966501234567,'+966501234567+1\r\n"
+        );
     }
 }
