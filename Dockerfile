@@ -2,6 +2,14 @@
 # The hub as an image: `docker build -t saler .`, then `docker run --rm -p 127.0.0.1:8080:8080 -v saler-data:/data saler`.
 # All roles come from this one image: `docker run saler serve --roles ingest`.
 
+# The web console: files for a browser, the same on every platform.
+FROM node:24-trixie-slim AS console
+WORKDIR /src/console
+COPY console/package.json console/package-lock.json ./
+RUN --mount=type=cache,target=/root/.npm npm ci --no-audit --no-fund
+COPY console .
+RUN npm run build
+
 # The toolchain that Cargo.toml asks for, on the Debian that the image below runs, so that both have the same glibc and OpenSSL.
 FROM rust:1.95.0-slim-trixie AS build
 # librdkafka, zlib and the other TLS library are compiled from the sources in their crates; OpenSSL is Debian's.
@@ -11,6 +19,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
+COPY --from=console /src/console/dist console/dist
 # The caches outlive a build: the next one compiles only what changed. They are no part of the image, so the binary is copied.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/src/target,sharing=locked \

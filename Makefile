@@ -6,7 +6,13 @@ PROFILE ?= release
 LISTEN ?= 127.0.0.1:8080
 DATA ?= data
 
-.PHONY: help run serve build test test-cluster lint lint-deploy check clean tools
+.PHONY: help run serve build console lint-console test-console test test-cluster lint lint-deploy check clean tools
+
+# The console is built where node is new enough. Elsewhere an existing console/dist is taken, as a release brings one; without
+# either, the hub shows its built-in page.
+NODE_OK := $(shell command -v npm >/dev/null 2>&1 && node -e 'const [a,b]=process.versions.node.split(".").map(Number);process.exit(a>22||(a==22&&b>=12)||(a==20&&b>=19)?0:1)' 2>/dev/null && echo yes)
+NPM := npm --prefix console
+CONSOLE_SOURCES := $(shell find console/src console/public -type f 2>/dev/null) console/index.html console/vite.config.ts
 
 help: ## Shows this list.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20
@@ -14,7 +20,33 @@ help: ## Shows this list.
 tools:
 	@deploy/check-tools.sh
 
-build: tools ## Builds the hub and the load tests, optimised.
+ifeq ($(NODE_OK),yes)
+console: console/dist/index.html ## Builds the web console, which `build` puts into the binary.
+else
+console:
+	@test -f console/dist/index.html \
+	    && echo "No usable node (20.19 or newer): the console is taken from console/dist." \
+	    || echo "No usable node (20.19 or newer): the hub will show its built-in page instead of the console."
+endif
+
+console/node_modules/.stamp: console/package.json console/package-lock.json
+	npm --prefix console ci --no-audit --no-fund
+	@touch $@
+
+console/dist/index.html: $(CONSOLE_SOURCES) console/node_modules/.stamp
+	$(NPM) run build
+
+lint-console: console/node_modules/.stamp ## Checks the console: types, style, that its API types are those of docs/openapi.json.
+	$(NPM) run check
+	$(NPM) run lint
+	npm --prefix console/tools/gen ci --no-audit --no-fund
+	npm --prefix console/tools/gen run check
+
+test-console: console/dist/index.html ## Tests the console, and weighs what the inbox loads.
+	$(NPM) test
+	$(NPM) run size
+
+build: tools console ## Builds the hub and the load tests, optimised.
 	$(CARGO) build --locked --profile $(PROFILE) --bin saler --bin saler-load
 
 run: build ## Runs the hub on http://127.0.0.1:8080 with a demo workspace that is alive.

@@ -1,5 +1,7 @@
 /// <reference types="vitest/config" />
 import { readFileSync } from 'node:fs'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { brotliCompress, constants, gzip } from 'node:zlib'
@@ -33,23 +35,25 @@ function messages(): Plugin {
 /** The smallest file, in bytes, that is worth compressing. */
 const COMPRESS_FROM = 512
 
-/** Writes `<file>.br` and `<file>.gz` beside what compresses well, so that the hub never does. */
+/**
+ * Writes `<file>.br` and `<file>.gz` beside what compresses well, so that the hub never does. It reads what was written:
+ * bundles in memory are still changed after the last plugin has seen them.
+ */
 function compressed(): Plugin {
   return {
     name: 'saler-compressed',
     apply: 'build',
-    enforce: 'post',
-    async generateBundle(_options, bundle) {
-      for (const [name, file] of Object.entries(bundle)) {
-        if (!/\.(js|css|svg|json)$/.test(name) || name.startsWith('.vite/')) continue
-        const bytes = Buffer.from(file.type === 'chunk' ? file.code : file.source)
+    async writeBundle(options, bundle) {
+      const folder = options.dir ?? 'dist'
+      const names = [...Object.keys(bundle), 'icon.svg'].filter((name) => /^[^.].*\.(js|css|svg)$/.test(name))
+      for (const name of names) {
+        const bytes = await readFile(join(folder, name))
         if (bytes.length < COMPRESS_FROM) continue
-        const br = await promisify(brotliCompress)(bytes, {
+        const br = {
           params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length },
-        })
-        const gz = await promisify(gzip)(bytes, { level: 9 })
-        this.emitFile({ type: 'asset', fileName: `${name}.br`, source: br })
-        this.emitFile({ type: 'asset', fileName: `${name}.gz`, source: gz })
+        }
+        await writeFile(join(folder, `${name}.br`), await promisify(brotliCompress)(bytes, br))
+        await writeFile(join(folder, `${name}.gz`), await promisify(gzip)(bytes, { level: 9 }))
       }
     },
   }

@@ -12,7 +12,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("storage", &["schemas"]),
     ("ingest", &["schemas", "storage"]),
     ("analytics", &["schemas", "storage"]),
-    ("gateway", &["schemas", "storage", "ingest", "analytics"]),
+    ("console", &[]),
+    ("gateway", &["schemas", "storage", "ingest", "analytics", "console"]),
     ("load-tests", &["schemas"]),
     ("xtask", &[]),
 ];
@@ -27,6 +28,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("jsonwebtoken", &["gateway"]),
     ("parquet", &["analytics"]),
     ("rdkafka", &["storage"]),
+    ("rust-embed", &["console"]),
     ("reqwest", &["ingest", "gateway", "load-tests"]),
     ("scylla", &["storage"]),
 ];

@@ -2261,6 +2261,8 @@ export interface components {
             capacity: number;
             /** @description Whether at least one of their sockets is connected (with a grace for reconnects). */
             connected?: boolean;
+            /** @description The gateways at which a socket is connected: the last that says it has none ends `connected`. */
+            gateways?: string[];
             /**
              * Format: int64
              * @description Counts automatic assignments in the workspace; round robin picks the agent whose number is smallest.
@@ -2280,6 +2282,8 @@ export interface components {
         };
         /** @description An API token, without its secret. */
         ApiToken: {
+            /** @description The name under which a program writes with it. Absent: what is written with it is that person's own. */
+            bot?: string | null;
             /** @description When it was made. */
             created_at: components["schemas"]["Timestamp"];
             /** @description When it ends. */
@@ -2786,6 +2790,7 @@ export interface components {
             external_id: string;
             /** @description The provider's own word. */
             provider_status: string;
+            remedy?: components["schemas"]["Remedy"] | null;
             status?: components["schemas"]["DeliveryStatus"] | null;
         };
         /**
@@ -2945,6 +2950,8 @@ export interface components {
             availability: components["schemas"]["Availability"];
             /** @description Whether a socket is connected. */
             connected: boolean;
+            /** @description The gateways at which one is, if gateways have names. */
+            gateways?: string[];
             /** @enum {string} */
             type: "agent_presence_changed";
             /** @description Whose. */
@@ -3145,6 +3152,8 @@ export interface components {
             name: string;
             /** @description Their role. */
             role: components["schemas"]["Role"];
+            /** @description The teams that they belong to; empty as long as there are none. */
+            teams?: components["schemas"]["TeamId"][];
             /** @description Which person. */
             user_id: components["schemas"]["UserId"];
         };
@@ -3187,6 +3196,12 @@ export interface components {
             id: components["schemas"]["MessageId"];
             /** @description Whom a note mentions. */
             mentions?: components["schemas"]["UserId"][];
+            /**
+             * Format: int32
+             * @description How often it was sent again because the provider took it and then failed for a while; 0 once it has arrived, or
+             *     once somebody asked by hand for another sending.
+             */
+            resends?: number;
             /**
              * Format: int64
              * @description Its number in the conversation: 1, 2, 3, … without holes. Notes count too.
@@ -3234,6 +3249,11 @@ export interface components {
         };
         /** @description An API token to make; it acts for the caller. */
         NewApiToken: {
+            /**
+             * @description The name under which a program writes with it, 1 to 100 characters: such messages are no human answer and leave the
+             *     contact waiting. Absent: what is written with it is the caller's own.
+             */
+            bot?: string | null;
             /**
              * Format: int32
              * @description For how many days, 1 to 365; 90 if absent.
@@ -3355,6 +3375,8 @@ export interface components {
                 capacity: number;
                 /** @description Whether at least one of their sockets is connected (with a grace for reconnects). */
                 connected?: boolean;
+                /** @description The gateways at which a socket is connected: the last that says it has none ends `connected`. */
+                gateways?: string[];
                 /**
                  * Format: int64
                  * @description Counts automatic assignments in the workspace; round robin picks the agent whose number is smallest.
@@ -3379,6 +3401,8 @@ export interface components {
         Page_ApiToken: {
             /** @description What is on it. */
             items: {
+                /** @description The name under which a program writes with it. Absent: what is written with it is that person's own. */
+                bot?: string | null;
                 /** @description When it was made. */
                 created_at: components["schemas"]["Timestamp"];
                 /** @description When it ends. */
@@ -3503,6 +3527,8 @@ export interface components {
                 name: string;
                 /** @description Their role. */
                 role: components["schemas"]["Role"];
+                /** @description The teams that they belong to; empty as long as there are none. */
+                teams?: components["schemas"]["TeamId"][];
                 /** @description Which person. */
                 user_id: components["schemas"]["UserId"];
             }[];
@@ -3537,6 +3563,12 @@ export interface components {
                 id: components["schemas"]["MessageId"];
                 /** @description Whom a note mentions. */
                 mentions?: components["schemas"]["UserId"][];
+                /**
+                 * Format: int32
+                 * @description How often it was sent again because the provider took it and then failed for a while; 0 once it has arrived, or
+                 *     once somebody asked by hand for another sending.
+                 */
+                resends?: number;
                 /**
                  * Format: int64
                  * @description Its number in the conversation: 1, 2, 3, … without holes. Notes count too.
@@ -3623,6 +3655,11 @@ export interface components {
          * @enum {string}
          */
         Rejection: "not_found" | "invalid_transition" | "reply_window_closed" | "contact_opted_out" | "channel_inactive" | "invalid_value" | "key_reused";
+        /**
+         * @description What to do about a message that a provider took and then reports as failed.
+         * @enum {string}
+         */
+        Remedy: "resend" | "resend_once" | "opt_out";
         /** @description What a replay brought. */
         Replayed: {
             /**
@@ -3910,6 +3947,11 @@ export interface components {
          * @enum {string}
          */
         StatusReason: "asked" | "contact_wrote" | "agent_answered" | "snooze_ended";
+        /**
+         * Format: uuid
+         * @description A group of members of a workspace.
+         */
+        TeamId: string;
         /**
          * Format: date-time
          * @description An instant in UTC with microsecond precision.

@@ -77,7 +77,7 @@ pub fn configure(service: &mut web::ServiceConfig, sockets: impl FnOnce(&mut web
         .service(openapi::swagger())
         .service(api.default_service(web::to(not_found)))
         .configure(page::configure)
-        .default_service(web::to(not_found));
+        .default_service(web::to(page::anything_else));
     service.service(everything_else);
 }
 

@@ -90,8 +90,12 @@ async fn every_answer_is_named_and_guarded_and_errors_are_problems() {
             assert_eq!(answer.json::<serde_json::Value>().await.unwrap()["request_id"], json!(id));
         }
     }
-    let page = app.client.get(&app.base).send().await.unwrap().text().await.unwrap();
-    assert!(!page.contains("<script>") && !page.contains("style=") && !page.contains("onclick"));
+    let answer = app.client.get(&app.base).send().await.unwrap();
+    let policy = answer.headers()["content-security-policy"].to_str().unwrap().to_owned();
+    let page = answer.text().await.unwrap();
+    assert!(!policy.contains("unsafe") && !page.contains("style=") && !page.contains("onclick"));
+    // A script in the page itself runs only by its hash.
+    assert_eq!(page.contains("<script>"), policy.contains("'sha256-"));
     for (body, code) in [("{", "malformed_request"), ("[]", "invalid_value"), ("{\"email\":[]}", "invalid_value")] {
         let request = app.client.post(format!("{}/api/v1/auth/sign-in", app.base));
         let answer = crate::app::answer(request.header("Content-Type", "application/json").body(body)).await;
