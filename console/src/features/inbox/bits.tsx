@@ -1,4 +1,4 @@
-import { Globe, MessageSquareText, Phone } from 'lucide-react'
+import { Globe, MessageSquareText, Phone, UserRound } from 'lucide-react'
 import type { Medium } from '../../api/types'
 import { initials } from '../../app/shell'
 import { t } from '../../i18n'
@@ -28,7 +28,7 @@ export function Avatar({ id, name, medium }: { id: string; name: string; medium?
       className={`relative grid size-9 shrink-0 place-items-center rounded-full text-xs font-semibold ${hue}`}
       aria-hidden
     >
-      {letters || '#'}
+      {letters || <UserRound size={16} />}
       {medium && (
         <span className="absolute -bottom-0.5 -end-0.5 grid size-4 place-items-center rounded-full bg-panel text-soft ring-1 ring-line">
           <MediumIcon medium={medium} size={9} />

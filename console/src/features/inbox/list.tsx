@@ -134,15 +134,15 @@ const Row = memo(function Row({ id, active }: { id: string; active: boolean }) {
       />
       <span className="min-w-0 flex-1">
         <span className="flex items-baseline gap-2">
-          <span className={`min-w-0 flex-1 truncate ${count > 0 ? 'font-semibold' : 'font-medium'}`}>
-            <bdi>{conversation.contact_name}</bdi>
+          <span dir="auto" className={`aligned min-w-0 flex-1 truncate ${count > 0 ? 'font-semibold' : 'font-medium'}`}>
+            {conversation.contact_name}
           </span>
           <time dateTime={conversation.last_activity_at} className="shrink-0 text-[11px] text-soft">
             {short(conversation.last_activity_at, now)}
           </time>
         </span>
         <span className="flex items-center gap-2">
-          <span className={`min-w-0 flex-1 truncate text-[13px] ${count > 0 ? 'text-ink' : 'text-soft'}`}>
+          <span className={`flex min-w-0 flex-1 gap-1 text-[13px] ${count > 0 ? 'text-ink' : 'text-soft'}`}>
             {typing ? (
               <span className="text-brand">{t('thread.typing', { name: t('thread.contact') })}</span>
             ) : (
@@ -180,7 +180,13 @@ const Row = memo(function Row({ id, active }: { id: string; active: boolean }) {
 })
 
 function Preview({ text, mine, note }: { text: string; mine: boolean; note: boolean }) {
-  if (note) return t('list.note', { text })
-  if (mine) return t('list.you', { text })
-  return <bdi>{text}</bdi>
+  const who = note ? t('list.note') : mine ? t('list.you') : undefined
+  return (
+    <>
+      {who && <span className="shrink-0">{who}</span>}
+      <span dir="auto" className="aligned min-w-0 flex-1 truncate">
+        {text}
+      </span>
+    </>
+  )
 }

@@ -47,7 +47,7 @@ function Inbox() {
   const to = chosen ? '/inbox/$conversationId' : '/inbox'
   return (
     <div className="grid h-full grid-cols-1 md:grid-cols-[20rem_minmax(0,1fr)] lg:grid-cols-[22rem_minmax(0,1fr)]">
-      <section className={`flex min-h-0 flex-col border-e border-line bg-panel ${chosen ? 'max-md:hidden' : ''}`}>
+      <section className={`flex min-h-0 flex-col border-line md:border-e bg-panel ${chosen ? 'max-md:hidden' : ''}`}>
         {seesBoard(me) && <Strip />}
         <nav aria-label={t('view.label')} className="flex gap-4 px-3 pt-2">
           {views.map((one) => (

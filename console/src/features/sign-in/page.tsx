@@ -91,7 +91,7 @@ export function SignInPage() {
         ) : (
           <form onSubmit={submit} className="space-y-4 rounded-xl border border-line bg-panel p-5">
             {ended && <p className="text-warn">{t('signIn.ended')}</p>}
-            <label className="block space-y-1">
+            <label className="grid gap-1.5">
               <span className="font-medium">{t('signIn.email')}</span>
               <input
                 className={FIELD}
@@ -103,7 +103,7 @@ export function SignInPage() {
                 onChange={(event) => setEmail(event.target.value)}
               />
             </label>
-            <label className="block space-y-1">
+            <label className="grid gap-1.5">
               <span className="font-medium">{t('signIn.password')}</span>
               <input
                 className={FIELD}
