@@ -37,7 +37,7 @@ pub(crate) const NUMBER: &str = "+14155550100";
 /// The password of everybody in the tests.
 pub(crate) const PASSWORD: &str = "correct horse battery";
 /// No state takes longer to come.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Between two looks at a state, so that whoever brings it about gets to it.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
@@ -135,13 +135,12 @@ impl TestApp {
     pub(crate) async fn start_with(settings: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let shared = tokio::task::spawn_blocking(pair::shared).await.unwrap();
-        let (engines, roles, memory_log, memory_tables) = match shared {
-            Some(pair) => (pair.engines.clone(), Roles::parse(&["gateway", "analytics"]).unwrap(), None, None),
-            None => {
-                let (log, tables) = (Arc::new(MemoryLog::new(2)), Arc::new(MemoryTables::new()));
-                let engines = Engines { log: Arc::clone(&log) as _, tables: Arc::clone(&tables) as _, leaving: None };
-                (engines, Roles::all(), Some(log), Some(tables))
-            }
+        let (engines, roles, memory_log, memory_tables) = if let Some(pair) = shared {
+            (pair.engines.clone(), Roles::parse(&["gateway", "analytics"]).unwrap(), None, None)
+        } else {
+            let (log, tables) = (Arc::new(MemoryLog::new(2)), Arc::new(MemoryTables::new()));
+            let engines = Engines { log: Arc::clone(&log) as _, tables: Arc::clone(&tables) as _, leaving: None };
+            (engines, Roles::all(), Some(log), Some(tables))
         };
         let config = pair::config(variables(&dir, settings));
         let log = Arc::clone(&engines.log);
@@ -230,20 +229,7 @@ impl TestApp {
         body: Option<&Value>,
         key: Option<&str>,
     ) -> Answer {
-        self.send_to(&self.base, method, path, bearer, body, key).await
-    }
-
-    /// The same to another gateway.
-    pub(crate) async fn send_to(
-        &self,
-        base: &str,
-        method: Method,
-        path: &str,
-        bearer: Option<&str>,
-        body: Option<&Value>,
-        key: Option<&str>,
-    ) -> Answer {
-        let mut request = self.client.request(method, format!("{base}/api/v1{path}"));
+        let mut request = self.client.request(method, format!("{}/api/v1{path}", self.base));
         if let Some(token) = bearer {
             request = request.bearer_auth(token);
         }
@@ -254,6 +240,11 @@ impl TestApp {
             request = request.header("Idempotency-Key", key);
         }
         answer(request).await
+    }
+
+    /// Reads from another gateway.
+    pub(crate) async fn get_from(&self, base: &str, path: &str, bearer: &str) -> Answer {
+        answer(self.client.get(format!("{base}/api/v1{path}")).bearer_auth(bearer)).await
     }
 
     pub(crate) async fn call(

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
@@ -17,7 +17,7 @@ use super::pair::{CQL, KAFKA, cluster_settings};
 /// What webhooks are signed for, whichever gateway they reach.
 pub(crate) const PUBLIC_URL: &str = "https://hub.example.test";
 /// No state of a cluster takes longer to come.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 /// Between two looks at a state.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How much of what a process said is shown when a test fails, in bytes.
@@ -102,10 +102,8 @@ impl Cluster {
         let (address, mut listening) = watch::channel(None);
         tokio::spawn(keep(BufReader::new(child.stderr.take().unwrap()), Arc::clone(&said), address));
         let waiting = tokio::time::timeout(PATIENCE, listening.wait_for(Option::is_some)).await;
-        let address = match waiting.expect("the process listens in time") {
-            Ok(address) => address.clone().unwrap(),
-            Err(_ended) => panic!("{name} ended before it listened: {}", said.lock().unwrap()),
-        };
+        let listens = waiting.expect("the process listens in time").map(|address| address.clone().unwrap());
+        let address = listens.unwrap_or_else(|_| panic!("{name} ended before it listened: {}", said.lock().unwrap()));
         let process = Process { name: name.to_owned(), child, address: address.parse().unwrap(), said };
         self.until(&format!("{name} is ready"), async || {
             let ready = self.client.get(format!("{}/readyz", process.url())).send().await.ok()?;
@@ -198,7 +196,8 @@ impl Drop for Process {
         if std::thread::panicking() {
             let said = self.said.lock().unwrap();
             let from = said.len().saturating_sub(SHOWN_BYTES);
-            let end = said.char_indices().find(|(at, _)| *at >= from).map_or("", |(at, _)| &said[at..]);
+            let end =
+                said.char_indices().find(|(at, _)| *at >= from).and_then(|(at, _)| said.get(at..)).unwrap_or_default();
             eprintln!("--- {}:\n{end}", self.name);
         }
     }
@@ -206,7 +205,7 @@ impl Drop for Process {
 
 /// Keeps what a process says, and finds out where it listens.
 async fn keep(
-    mut reader: impl tokio::io::AsyncBufRead + AsyncRead + Unpin,
+    mut reader: impl tokio::io::AsyncBufRead + Unpin,
     said: Arc<Mutex<String>>,
     address: watch::Sender<Option<String>>,
 ) {

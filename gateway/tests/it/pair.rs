@@ -63,7 +63,7 @@ pub(crate) fn shared() -> Option<&'static Pair> {
 
 /// Opens the engines and runs the role ingest, on threads that outlive every test.
 fn start(settings: Vec<(String, String)>) -> Pair {
-    let (tell, told) = std::sync::mpsc::channel();
+    let (tell, told) = std::sync::mpsc::sync_channel(1);
     let variables = settings.clone();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();

@@ -61,8 +61,8 @@ async fn a_gateway_without_analytics_shows_the_numbers_of_one_that_has_it_or_non
     let asks = app.another_gateway(&[TOKEN, ("SALER_ANALYTICS__URLS", &urls)]).await;
     let wrong = [("SALER_ANALYTICS__TOKEN", "another-token-0123456789-abcdefghij"), ("SALER_ANALYTICS__URLS", &urls)];
     let refused = app.another_gateway(&wrong).await;
-    let bearer = Some(tenant.tokens[&Role::Owner].as_str());
-    let kpis = async |base: &str| app.send_to(base, reqwest::Method::GET, "/kpis", bearer, None, None).await;
+    let bearer = tenant.tokens[&Role::Owner].as_str();
+    let kpis = async |base: &str| app.get_from(base, "/kpis", bearer).await;
     let mut board = sign_in(&asks.base, &tenant, Role::Owner, "kpis").await;
     app.customer_writes(&tenant, "+15005550001", "SM1", "hi").await;
     let shown = app

@@ -177,7 +177,7 @@ async fn webhooks_are_taken_while_the_tables_are_away_and_worked_off_afterwards(
         app.clock.advance(Duration::from_secs(seconds));
         app.webhook(tenant.channel, &message("+15005550001", sid, sid), None).await.expect(200);
     }
-    app.clock.advance(Duration::from_secs(600));
+    app.clock.advance(Duration::from_mins(10));
     let late = app.webhook(tenant.channel, &message("+15005550001", "SM4", "x"), None).await;
     assert_eq!(late.status.as_u16(), 503, "what was known is too old to be believed");
     tables.set_unavailable(None);
