@@ -18,5 +18,6 @@ fi
 export SALER_TEST_KAFKA SALER_TEST_CQL
 echo "The cluster engines are tested on Kafka at $SALER_TEST_KAFKA and CQL at $SALER_TEST_CQL"
 
-if [ $# -eq 0 ]; then set -- -p storage -p gateway; fi
+# The whole workspace, as `make test` has it: a part of it would be built with other features, and so anew.
+if [ $# -eq 0 ]; then set -- --workspace --test it; fi
 "${CARGO:-cargo}" test --locked --no-fail-fast "$@" </dev/null
