@@ -193,7 +193,7 @@ fn presence_of(records: &[schemas::command::CommandRecord], whose: UserId) -> Ve
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn presence_counts_tabs_and_survives_a_reconnect() {
-    let bench = Bench::new(SocketConfig { presence_grace_ms: 1_500, ..config() }).await;
+    let bench = Bench::new(SocketConfig { presence_grace_ms: 3_000, ..config() }).await;
     let (token, other) = (bench.person(1, 1, Role::Agent), bench.person(2, 1, Role::Agent));
     let (first, _) = bench.sign_in(&token, &[]).await;
     let (second, _) = bench.sign_in(&token, &[]).await;
@@ -209,8 +209,11 @@ async fn presence_counts_tabs_and_survives_a_reconnect() {
         .await;
     assert_eq!(presence_of(&bench.commands(1).await, user(1)), [true]);
     drop(back);
-    bench.eventually("all are offline", async || bench.realtime.holdings().people == 0).await;
-    assert_eq!(presence_of(&bench.commands(1).await, user(1)), [true, false]);
+    bench.eventually("all are forgotten", async || bench.realtime.holdings().people == 0).await;
+    // Somebody is forgotten a moment before it stands in the log.
+    bench
+        .eventually("all are offline", async || presence_of(&bench.commands(1).await, user(1)) == [true, false])
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
