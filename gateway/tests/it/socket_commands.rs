@@ -211,9 +211,7 @@ async fn presence_counts_tabs_and_survives_a_reconnect() {
     drop(back);
     bench.eventually("all are forgotten", async || bench.realtime.holdings().people == 0).await;
     // Somebody is forgotten a moment before it stands in the log.
-    bench
-        .eventually("all are offline", async || presence_of(&bench.commands(1).await, user(1)) == [true, false])
-        .await;
+    bench.eventually("all are offline", async || presence_of(&bench.commands(1).await, user(1)) == [true, false]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
