@@ -17,23 +17,32 @@ pub(crate) fn small(dir: &Path) -> EmbeddedLogOptions {
 }
 
 /// The folder as a crash at this moment leaves it.
+///
+/// A log that is open may rename its next segment meanwhile: a copy that missed it under both its names is none that a
+/// crash leaves, so it is taken again.
 pub(crate) fn crashed(dir: &Path) -> TempDir {
-    let image = tempfile::tempdir().unwrap();
-    copy(dir, image.path());
-    image
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
+    loop {
+        let image = tempfile::tempdir().unwrap();
+        match copy(dir, image.path()) {
+            Ok(()) => return image,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && dir.exists() => {}
+            Err(error) => panic!("copying {}: {error}", dir.display()),
         }
     }
+}
+
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
 }
 
 /// As if the machine had been restarted since the folder was used.
