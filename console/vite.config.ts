@@ -14,19 +14,25 @@ import { defineConfig, type Plugin } from 'vite'
 const HUB = process.env.SALER_HUB ?? 'http://127.0.0.1:8080'
 
 const VIRTUAL = 'virtual:messages/'
+/** Parts of the catalogue that are loaded later, by the first word of their keys. */
+const PARTS = ['board', 'sql', 'settings']
 
-/** `virtual:messages/<language>`: the catalogue of a language, its ICU texts compiled at build time. */
+/**
+ * `virtual:messages/<language>`: the catalogue of a language, its ICU texts compiled at build time, without the parts that
+ * are in `virtual:messages/<language>/<part>`.
+ */
 function messages(): Plugin {
   return {
     name: 'saler-messages',
     resolveId: (id) => (id.startsWith(VIRTUAL) ? `\0${id}` : undefined),
     load(id) {
       if (!id.startsWith(`\0${VIRTUAL}`)) return undefined
-      const language = id.slice(VIRTUAL.length + 1)
+      const [language, part] = id.slice(VIRTUAL.length + 1).split('/')
       const path = fileURLToPath(new URL(`src/i18n/${language}.icu.json`, import.meta.url))
       this.addWatchFile(path)
-      const texts = JSON.parse(readFileSync(path, 'utf8')) as Record<string, string>
-      const compiled = Object.entries(texts).map(([key, text]) => [key, compileMessage(text)])
+      const texts = Object.entries(JSON.parse(readFileSync(path, 'utf8')) as Record<string, string>)
+      const belongs = (key: string) => PARTS.find((one) => key.startsWith(`${one}.`)) === part
+      const compiled = texts.filter(([key]) => belongs(key)).map(([key, text]) => [key, compileMessage(text)])
       return `export default ${JSON.stringify(Object.fromEntries(compiled))}`
     },
   }

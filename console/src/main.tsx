@@ -1,8 +1,9 @@
-import { QueryClient, QueryClientProvider } from '@tanstack/react-query'
+import { QueryClientProvider } from '@tanstack/react-query'
 import { RouterProvider } from '@tanstack/react-router'
 import { StrictMode, useEffect } from 'react'
 import { createRoot } from 'react-dom/client'
 import { useStore } from 'zustand'
+import { queries } from './api/queries'
 import { restore, session } from './api/session'
 import { router } from './app/router'
 import { SignInPage } from './features/sign-in/page'
@@ -13,8 +14,6 @@ import { UiProviders } from './ui/providers'
 
 /** How often an earlier sign-in is taken up again while the hub cannot be reached. */
 const RESTORE_EVERY_MS = 2000
-
-const queries = new QueryClient({ defaultOptions: { queries: { retry: 2, refetchOnWindowFocus: false } } })
 
 function Restoring() {
   useEffect(() => {

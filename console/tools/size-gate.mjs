@@ -6,7 +6,7 @@ import { gzipSync } from 'node:zlib'
 const SCRIPTS = 180 * 1024
 const STYLES = 15 * 1024
 /** What the inbox loads besides the entry: its own chunk and one catalogue. */
-const ALSO = [/features\/inbox\/route/, /virtual:messages\/ar/]
+const ALSO = [/features\/inbox\/route/, /virtual:messages\/ar$/]
 
 const dist = new URL('../dist/', import.meta.url)
 const manifest = JSON.parse(readFileSync(new URL('.vite/manifest.json', dist), 'utf8'))

@@ -55,11 +55,16 @@ export async function of<T>(asked: Promise<Answer<T>>): Promise<T> {
     throw failure(error)
   }
   if (answer.response.ok) return answer.data as T
-  if (answer.response.status === 401) await accessToken(true).catch(() => undefined)
-  const problem = answer.error as Partial<Problem> | undefined
-  throw new Failure(
-    problem?.code ?? (answer.response.status >= 500 ? 'unavailable' : 'internal'),
-    problem?.detail ?? `HTTP ${answer.response.status}`,
+  throw await problemOf(answer.response.status, answer.error)
+}
+
+/** What an answer that is no success says; a refused token is renewed for the next request. */
+export async function problemOf(status: number, error: unknown): Promise<Failure> {
+  if (status === 401) await accessToken(true).catch(() => undefined)
+  const problem = error as Partial<Problem> | undefined
+  return new Failure(
+    problem?.code ?? (status >= 500 ? 'unavailable' : status === 404 ? 'not_found' : 'internal'),
+    problem?.detail ?? `HTTP ${status}`,
     problem?.request_id,
   )
 }

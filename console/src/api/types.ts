@@ -3,7 +3,9 @@ import type { components } from './schema'
 type Schemas = components['schemas']
 
 export type Agent = Schemas['Agent']
-export type Conversation = Schemas['Conversation']
+export type Attachment = Schemas['Attachment']
+export type Conversation = Schemas['Conversation'] & { team?: string | null }
+export type Contact = Schemas['Contact']
 export type EventRecord = Schemas['EventRecord']
 export type KpiBoard = Schemas['KpiBoard']
 export type KpiValue = Schemas['KpiValue']
@@ -19,3 +21,15 @@ export type Status = Schemas['Status']
 export type Tokens = Schemas['Tokens']
 export type Medium = Schemas['Medium']
 export type Channel = Schemas['ChannelView']
+export type {
+  BulkItem,
+  CannedReply,
+  Counts,
+  DeskEvent,
+  Filters,
+  Found,
+  Notification,
+  PageOf,
+  SavedView,
+  Team,
+} from './soon'

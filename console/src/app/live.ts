@@ -1,10 +1,14 @@
 /** The desk and the socket of whoever is signed in: one of each, made with the sign-in, ended with it. */
 import { useStore } from 'zustand'
+import { queries } from '../api/queries'
 import { accessToken, session, signedOut } from '../api/session'
 import type { Me } from '../api/types'
-import { Desk, type DeskState, type Pending } from '../live/desk'
+import { Desk } from '../live/desk'
 import { hub } from '../live/ports'
 import { LiveSocket, PROTOCOL, type SocketLike } from '../live/socket'
+import type { DeskState, Pending } from '../live/state'
+import { alertFor } from './notify'
+import { store, storedJson } from './storage'
 
 export interface Live {
   me: Me
@@ -22,21 +26,20 @@ const device = `tab-${crypto.randomUUID().slice(0, 12)}`
 
 const outboxKey = (me: Me) => `saler.outbox.${me.workspace_id}.${me.user_id}`
 
-function kept(me: Me): Pending[] {
-  try {
-    return JSON.parse(localStorage.getItem(outboxKey(me)) ?? '[]') as Pending[]
-  } catch {
-    return []
-  }
+function keep(me: Me, pending: readonly Pending[]): void {
+  store(outboxKey(me), pending.length === 0 ? undefined : JSON.stringify(pending))
 }
 
-function keep(me: Me, pending: readonly Pending[]): void {
-  try {
-    if (pending.length === 0) localStorage.removeItem(outboxKey(me))
-    else localStorage.setItem(outboxKey(me), JSON.stringify(pending))
-  } catch {
-    // Storage is full or forbidden: what waits is kept as long as the tab.
-  }
+/** Which list a change of a setting is about; see `people`. */
+const SETTINGS: Record<string, string> = {
+  canned_reply: 'canned',
+  canned_reply_removed: 'canned',
+  team: 'teams',
+  team_removed: 'teams',
+  label: 'labels',
+  label_removed: 'labels',
+  saved_view: 'views',
+  saved_view_removed: 'views',
 }
 
 let current: Live | undefined
@@ -44,6 +47,9 @@ let current: Live | undefined
 export const seesAll = (me: Me): boolean => me.role === 'owner' || me.role === 'admin' || me.role === 'manager'
 export const seesInbox = (me: Me): boolean => me.role !== 'analyst'
 export const seesBoard = (me: Me): boolean => me.role !== 'agent'
+
+/** Whose conversations somebody begins with. */
+export const firstView = (me: Me): 'me' | 'all' => (seesAll(me) ? 'all' : 'me')
 
 function make(me: Me): Live {
   const desk = new Desk({
@@ -53,6 +59,9 @@ function make(me: Me): Live {
     after,
     key: () => crypto.randomUUID(),
     keep: (pending) => keep(me, pending),
+    happened: (record) => alertFor(record, me, desk.state),
+    // Whatever the page shows of it is asked for anew.
+    setting: (kind) => void queries.invalidateQueries({ queryKey: [me.workspace_id, me.user_id, SETTINGS[kind]] }),
   })
   const topics = ['presence', ...(seesInbox(me) ? ['inbox'] : []), ...(seesBoard(me) ? ['kpis'] : [])]
   const socket = new LiveSocket({
@@ -61,6 +70,8 @@ function make(me: Me): Live {
     token: accessToken,
     device,
     topics,
+    later: seesInbox(me) ? ['desk'] : [],
+    joined: () => void desk.loadDesk(),
     deliver: (frames) => desk.deliver(frames),
     reset: () => desk.reset(),
     link: (link) => desk.setLink(link),
@@ -74,7 +85,7 @@ function make(me: Me): Live {
     },
     hidden: () => document.hidden,
   })
-  desk.resumeSends(kept(me))
+  desk.resumeSends(storedJson<Pending[]>(outboxKey(me), []))
   socket.start()
   return { me, desk, socket }
 }

@@ -1,7 +1,8 @@
-/** Names of colleagues and channels, colours of labels: small, seldom changing, asked for once. */
+/** Names of colleagues, channels and teams, labels, canned replies: small, seldom changing, asked for once. */
 import { useQuery } from '@tanstack/react-query'
 import { client, of } from '../api/client'
-import type { Agent, Channel, Label } from '../api/types'
+import { ask, offered } from '../api/soon'
+import type { Agent, CannedReply, Channel, Label, PageOf, SavedView, Team } from '../api/types'
 import { live } from './live'
 
 const FRESH_MS = 5 * 60_000
@@ -24,11 +25,11 @@ async function pages<T>(
 
 const query = (cursor: string | undefined) => ({ params: { query: { limit: 100, ...(cursor ? { cursor } : {}) } } })
 
-function useMapOf<T>(name: string, ask: () => Promise<T[]>, key: (one: T) => string): ReadonlyMap<string, T> {
+function useMapOf<T>(name: string, all: () => Promise<T[]>, key: (one: T) => string): ReadonlyMap<string, T> {
   const { me } = live()
   const { data } = useQuery<ReadonlyMap<string, T>>({
     queryKey: [me.workspace_id, me.user_id, name],
-    queryFn: async () => new Map((await ask()).map((one) => [key(one), one] as const)),
+    queryFn: async () => new Map((await all()).map((one) => [key(one), one] as const)),
     staleTime: FRESH_MS,
   })
   return data ?? (EMPTY as ReadonlyMap<string, T>)
@@ -53,4 +54,29 @@ export const useLabels = () =>
     'labels',
     () => pages((cursor) => of(client.GET('/api/v1/labels', query(cursor)))),
     (one) => one.name,
+  )
+
+/** A list that older hubs do not offer: empty there. */
+const later = <T>(path: string) =>
+  pages(
+    async (cursor) => (await offered(ask<PageOf<T>>('GET', path, undefined, { limit: 100, cursor }))) ?? { items: [] },
+  )
+
+export const useTeams = () =>
+  useMapOf<Team>(
+    'teams',
+    () => later('/teams'),
+    (one) => one.id,
+  )
+export const useCanned = () =>
+  useMapOf<CannedReply>(
+    'canned',
+    () => later('/canned-replies'),
+    (one) => one.shortcut,
+  )
+export const useSavedViews = () =>
+  useMapOf<SavedView>(
+    'views',
+    () => later('/saved-views'),
+    (one) => one.id,
   )

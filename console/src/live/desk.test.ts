@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { Failure } from '../api/client'
 import type { Conversation, Message, ServerFrame } from '../api/types'
-import { Desk, type Pending, unread, type View, viewKey } from './desk'
+import { Desk } from './desk'
 import type { HubPort } from './ports'
+import type { Pending } from './state'
+import { unread, type View, viewKey } from './view'
 import { added, first, join, last, pageBefore, WINDOW } from './window'
 
 const ME = 'me'
@@ -45,7 +47,7 @@ function hubOf(end: () => number, pages: Record<string, { items: Conversation[];
   let answer: (key: string, text: string) => Promise<Message> = async (key, text) =>
     message(end() + 1, { direction: 'outbound', client_key: key, body: { text }, status: 'queued' })
   const hub: HubPort = {
-    list: async (_assignee, _status, cursor) => pages[cursor ?? ''] ?? { items: [] },
+    list: async (_view, cursor) => pages[cursor ?? ''] ?? { items: [] },
     conversation: async (id) => conversation(id, end()),
     messages: async (_id, after, limit) => {
       asked.push(`${after}+${limit}`)
@@ -59,6 +61,11 @@ function hubOf(end: () => number, pages: Record<string, { items: Conversation[];
     note: async (_id, key, text) => answer(key, text),
     retry: async (_id, seq) => message(seq, { status: 'queued' }),
     change: async (id, change) => conversation(id, end(), change as Partial<Conversation>),
+    labels: async (id, change) => conversation(id, end(), { labels: change.add ?? [] }),
+    bulk: async (ids) => ids.map((id) => ({ conversation_id: id, conversation: conversation(id, end()) })),
+    counts: async () => undefined,
+    notices: async () => undefined,
+    noticesRead: async () => ({ unread: 0 }),
     read: async (id) => conversation(id, end()),
   }
   const reply = (how: typeof answer) => {

@@ -5,14 +5,19 @@
  * are kept sorted as events come, never loaded anew for them. Components read it through `useDesk` with narrow selectors.
  */
 import { createStore } from 'zustand/vanilla'
-import { type Failure, failure } from '../api/client'
-import type { Conversation, EventRecord, KpiBoard, Message, Presence, ServerFrame, Status } from '../api/types'
-import type { ConversationChange, HubPort } from './ports'
+import { failure } from '../api/client'
+import type { BulkItem, Conversation, DeskEvent, EventRecord, Message, ServerFrame } from '../api/types'
+import { Draft } from './draft'
+import type { ConversationChange, HubPort, LabelsChange } from './ports'
 import type { Link } from './socket'
-import { added, atEnd, changed, EMPTY, first, join, last, PAGE, pageBefore, type Window } from './window'
+import { blank, type DeskState, type List, type Pending, type Thread } from './state'
+import { belongs, order, unread, type View, viewKey } from './view'
+import { added, atEnd, changed, EMPTY, first, join, last, PAGE, pageBefore } from './window'
 
 /** How many threads stay in memory besides the open one. */
 const THREADS = 12
+/** How many lists are kept up to date. */
+const LISTS = 8
 /** How many messages a thread is opened with. */
 const OPENING = 60
 /** The longest wait between two tries of a send, and the first. */
@@ -20,56 +25,8 @@ const RETRY_MOST_MS = 15_000
 const RETRY_FIRST_MS = 700
 /** The hub knows a key for 24 hours; a send that is older is not repeated by itself. */
 const KEY_GOOD_MS = 23 * 3600_000
-
-export type Assignee = 'me' | 'none' | 'all'
-export interface View {
-  assignee: Assignee
-  status: Status
-}
-export const viewKey = (view: View): string => `${view.assignee}/${view.status}`
-
-export interface List {
-  view: View
-  ids: string[]
-  /** Where the next page begins; absent when all are here. */
-  next?: string
-  state: 'loading' | 'ready' | 'failed'
-  error?: Failure
-}
-
-export interface Thread {
-  window: Window
-  state: 'loading' | 'ready' | 'failed'
-  error?: Failure
-  /** A page is on its way. */
-  paging: boolean
-  /** The reader is at the end, so the window follows it. */
-  following: boolean
-}
-
-/** A message or note that the hub has not confirmed. */
-export interface Pending {
-  key: string
-  conversation_id: string
-  kind: 'message' | 'note'
-  text: string
-  at: number
-  state: 'sending' | 'waiting' | 'failed'
-  error?: { code: string; reason: string }
-}
-
-export interface DeskState {
-  link: Link
-  conversations: ReadonlyMap<string, Conversation>
-  lists: Readonly<Record<string, List>>
-  threads: ReadonlyMap<string, Thread>
-  pending: readonly Pending[]
-  presence: ReadonlyMap<string, Presence>
-  /** Who types: by conversation, `user_id` or `contact`, until when. */
-  typing: ReadonlyMap<string, ReadonlyMap<string, number>>
-  viewing: ReadonlyMap<string, ReadonlyMap<string, number>>
-  board?: KpiBoard
-}
+/** How many conversations one request changes. */
+const BULK = 100
 
 export interface DeskPorts {
   hub: HubPort
@@ -79,22 +36,11 @@ export interface DeskPorts {
   key(): string
   /** Keeps what waits to be sent over a reload. */
   keep(pending: readonly Pending[]): void
+  /** Something happened that may deserve a sound; it is in the state already. */
+  happened?(record: EventRecord): void
+  /** A setting of the workspace is another: canned replies, teams, labels, saved views. */
+  setting?(kind: string): void
 }
-
-const blank = (): DeskState => ({
-  link: { state: 'idle' },
-  conversations: new Map(),
-  lists: {},
-  threads: new Map(),
-  pending: [],
-  presence: new Map(),
-  typing: new Map(),
-  viewing: new Map(),
-})
-
-/** How many of the contact's messages somebody has not seen. */
-export const unread = (conversation: Conversation, user: string): number =>
-  Math.max(0, (conversation.inbound_count ?? 0) - (conversation.reads?.[user] ?? 0))
 
 export class Desk {
   readonly store = createStore<DeskState>()(blank)
@@ -103,6 +49,8 @@ export class Desk {
   private touched = new Map<string, number>()
   private sending = new Set<string>()
   private filling = new Set<string>()
+  /** Counts that events told of since they were last asked for. */
+  private counted = new Set<string>()
   private opened: string | undefined
   private ended = false
 
@@ -130,7 +78,7 @@ export class Desk {
 
   /** A batch of the socket's frames, in their order: one change of the state. */
   deliver(frames: readonly ServerFrame[]): void {
-    const draft = new Draft(this.state)
+    const draft = new Draft(this.state, this.ports.me)
     const gaps = new Set<string>()
     for (const frame of frames) {
       if (frame.op === 'ev') this.event(frame.d, draft, gaps)
@@ -141,15 +89,27 @@ export class Desk {
     }
     this.set(draft.changes())
     for (const id of gaps) void this.fill(id)
+    if (!this.ports.happened) return
+    for (const frame of frames) if (frame.op === 'ev') this.ports.happened(frame.d)
+  }
+
+  private deskEvent(event: DeskEvent, draft: Draft): void {
+    if (event.type === 'counts_changed') {
+      draft.counts(event.views)
+      for (const key of Object.keys(event.views)) this.counted.add(key)
+    } else if (event.type === 'notification_added') draft.notice(event.notification, event.unread)
+    else if (event.type === 'notifications_read') draft.noticesRead(event.read_up_to, event.read ?? [], event.unread)
+    else if (event.type === 'setting_changed') this.ports.setting?.(event.change.kind)
   }
 
   private event(record: EventRecord, draft: Draft, gaps: Set<string>): void {
     const { event, conversation } = record
     if (event.type === 'agent_presence_changed') draft.presence().set(event.user_id, event)
+    this.deskEvent(event as unknown as DeskEvent, draft)
     if (!conversation) return
     this.clock += 1
     this.touched.set(conversation.id, this.clock)
-    draft.upsert(conversation, this.ports.me)
+    draft.upsert(conversation, this.opened)
     if (event.type === 'message_added') {
       const { message } = event
       if (message.client_key) draft.settle(message.client_key)
@@ -204,26 +164,22 @@ export class Desk {
   // ---- lists ----
 
   async load(view: View): Promise<void> {
-    const key = viewKey(view)
-    const known = this.state.lists[key]
+    const known = this.state.lists[viewKey(view)]
     this.putList({ view, ids: known?.ids ?? [], next: known?.next, state: 'loading' })
-    const asked = this.clock
-    try {
-      const page = await this.ports.hub.list(view.assignee, view.status, undefined)
-      this.takePage(view, page, asked, true)
-    } catch (error) {
-      const now = this.state.lists[key]
-      if (now) this.putList({ ...now, state: 'failed', error: failure(error) })
-    }
+    await this.listPage(view, undefined)
   }
 
   async more(view: View): Promise<void> {
     const list = this.state.lists[viewKey(view)]
     if (!list?.next || list.state === 'loading') return
     this.putList({ ...list, state: 'loading' })
+    await this.listPage(view, list.next)
+  }
+
+  private async listPage(view: View, cursor: string | undefined): Promise<void> {
     const asked = this.clock
     try {
-      this.takePage(view, await this.ports.hub.list(view.assignee, view.status, list.next), asked, false)
+      this.takePage(view, await this.ports.hub.list(view, cursor), asked, cursor === undefined)
     } catch (error) {
       const now = this.state.lists[viewKey(view)]
       if (now) this.putList({ ...now, state: 'failed', error: failure(error) })
@@ -231,11 +187,15 @@ export class Desk {
   }
 
   private putList(list: List): void {
-    this.set({ lists: { ...this.state.lists, [viewKey(list.view)]: list } })
+    const key = viewKey(list.view)
+    const all = { ...this.state.lists, [key]: list }
+    const oldest = Object.keys(all).find((other) => other !== key)
+    if (oldest && Object.keys(all).length > LISTS) delete all[oldest]
+    this.set({ lists: all })
   }
 
   private takePage(view: View, page: { items: Conversation[]; next?: string }, asked: number, fresh: boolean): void {
-    const draft = new Draft(this.state)
+    const draft = new Draft(this.state, this.ports.me)
     const key = viewKey(view)
     const list = this.state.lists[key]
     if (!list) return
@@ -249,19 +209,66 @@ export class Desk {
       return conversation !== undefined && belongs(conversation, view, this.ports.me)
     })
     shown.sort((a, b) => order(draft.conversations.get(a), draft.conversations.get(b)))
-    const next: List = { view, ids: shown, state: 'ready', ...(page.next ? { next: page.next } : {}) }
-    this.set({ ...draft.changes(), lists: { ...draft.lists, [key]: next } })
+    draft.list(key, { view, ids: shown, state: 'ready', ...(page.next ? { next: page.next } : {}) })
+    this.set(draft.changes())
   }
 
   /** An answer's conversation, unless an event that came since knows better. */
   private merge(conversation: Conversation, asked: number, draft: Draft): void {
     const at = this.touched.get(conversation.id) ?? -1
-    if (at <= asked) draft.upsert(conversation, this.ports.me)
+    if (at <= asked) draft.upsert(conversation, this.opened)
   }
 
   private take(conversation: Conversation, asked: number): void {
-    const draft = new Draft(this.state)
+    const draft = new Draft(this.state, this.ports.me)
     this.merge(conversation, asked, draft)
+    this.set(draft.changes())
+  }
+
+  // ---- counts and notices ----
+
+  /** Asks for what the topic `desk` changes from here on. */
+  async loadDesk(): Promise<void> {
+    this.counted.clear()
+    const quiet = () => undefined
+    const [counts] = await Promise.all([this.ports.hub.counts().catch(quiet), this.loadNotices().catch(quiet)])
+    if (!counts) return
+    const known = this.state.counts ?? {}
+    const newer = [...this.counted].map((key) => [key, known[key] ?? 0] as const)
+    this.set({ counts: { ...counts.views, ...Object.fromEntries(newer) } })
+    this.putNotices({ unread: counts.notifications })
+  }
+
+  private putNotices(part: Partial<DeskState['notices']>): void {
+    this.set({ notices: { ...this.state.notices, ...part } })
+  }
+
+  async loadNotices(): Promise<void> {
+    try {
+      const page = await this.ports.hub.notices(undefined)
+      if (!page) return this.putNotices({ state: 'absent', items: [], unread: 0 })
+      const come = this.state.notices.items.filter((one) => one.number > (page.items[0]?.number ?? 0))
+      this.putNotices({ items: [...come, ...page.items], state: 'ready', next: page.next_cursor ?? undefined })
+    } catch (error) {
+      this.putNotices({ state: 'failed' })
+      throw error
+    }
+  }
+
+  async moreNotices(): Promise<void> {
+    const { next } = this.state.notices
+    if (!next) return
+    this.putNotices({ next: undefined })
+    const page = await this.ports.hub.notices(next)
+    const known = new Set(this.state.notices.items.map((one) => one.number))
+    const items = [...this.state.notices.items, ...(page?.items ?? []).filter((one) => !known.has(one.number))]
+    this.putNotices({ items, next: page?.next_cursor ?? undefined })
+  }
+
+  async readNotices(which: { up_to?: number; numbers?: number[] }): Promise<void> {
+    const { unread: left } = await this.ports.hub.noticesRead(which)
+    const draft = new Draft(this.state, this.ports.me)
+    draft.noticesRead(which.up_to ?? 0, which.numbers ?? [], left)
     this.set(draft.changes())
   }
 
@@ -308,7 +315,7 @@ export class Desk {
   }
 
   private putThread(id: string, part: Partial<Thread>): void {
-    const draft = new Draft(this.state)
+    const draft = new Draft(this.state, this.ports.me)
     draft.thread(id, part)
     if (draft.threads.size > THREADS) {
       const oldest = [...draft.threads.keys()].find((other) => other !== this.opened && other !== id)
@@ -379,15 +386,59 @@ export class Desk {
     }
   }
 
+  /** Brings a message into the window, with some of what stands before and after it. */
+  async show(id: string, seq: number): Promise<void> {
+    const thread = this.state.threads.get(id)
+    if (!thread || (seq >= first(thread.window) && seq <= last(thread.window))) return
+    const page = await this.ports.hub.messages(id, Math.max(0, seq - PAGE / 2), PAGE)
+    const now = this.state.threads.get(id)
+    if (now) this.putThread(id, { window: join(now.window, page, 'start'), following: false })
+  }
+
   follow(id: string, following: boolean): void {
     if (this.state.threads.get(id)?.following !== following) this.putThread(id, { following })
   }
 
   // ---- wishes ----
 
+  /** Shows a change at once; a refusal takes it back and is thrown. */
   async change(id: string, change: ConversationChange): Promise<void> {
+    await this.wish(id, change, () => this.ports.hub.change(id, change))
+  }
+
+  async label(id: string, change: LabelsChange): Promise<void> {
+    const labels = new Set(this.state.conversations.get(id)?.labels)
+    for (const name of change.add ?? []) labels.add(name)
+    for (const name of change.remove ?? []) labels.delete(name)
+    await this.wish(id, { labels: [...labels].sort() }, () => this.ports.hub.labels(id, change))
+  }
+
+  private async wish(id: string, shown: Partial<Conversation>, ask: () => Promise<Conversation>): Promise<void> {
+    const before = this.state.conversations.get(id)
     const asked = this.clock
-    this.take(await this.ports.hub.change(id, change), asked)
+    if (before) this.take({ ...before, ...shown }, asked)
+    try {
+      this.take(await ask(), asked)
+    } catch (error) {
+      if (before) this.take(before, asked)
+      throw error
+    }
+  }
+
+  /** Changes many; resolves with those that were refused. */
+  async bulk(ids: readonly string[], change: ConversationChange & { labels?: LabelsChange }): Promise<BulkItem[]> {
+    const refused: BulkItem[] = []
+    for (let from = 0; from < ids.length; from += BULK) {
+      const asked = this.clock
+      const items = await this.ports.hub.bulk(ids.slice(from, from + BULK), change)
+      const draft = new Draft(this.state, this.ports.me)
+      for (const item of items) {
+        if (item.conversation) this.merge(item.conversation, asked, draft)
+        else refused.push(item)
+      }
+      this.set(draft.changes())
+    }
+    return refused
   }
 
   async markRead(id: string, seq: number): Promise<void> {
@@ -401,12 +452,13 @@ export class Desk {
     }
   }
 
-  send(id: string, kind: Pending['kind'], text: string): void {
+  send(id: string, kind: Pending['kind'], text: string, mentions: string[] = []): void {
     const one: Pending = {
       key: this.ports.key(),
       conversation_id: id,
       kind,
       text,
+      ...(mentions.length > 0 ? { mentions } : {}),
       at: this.ports.now(),
       state: 'sending',
     }
@@ -471,8 +523,9 @@ export class Desk {
         const one = this.state.pending.find((other) => other.conversation_id === id && other.state !== 'failed')
         if (!one || this.ended) return
         try {
-          const send = one.kind === 'note' ? this.ports.hub.note : this.ports.hub.send
-          this.sent(one, await send(id, one.key, one.text))
+          const { hub } = this.ports
+          const { key, text, mentions = [] } = one
+          this.sent(one, await (one.kind === 'note' ? hub.note(id, key, text, mentions) : hub.send(id, key, text)))
           tries = 0
         } catch (error) {
           const why = failure(error)
@@ -493,7 +546,7 @@ export class Desk {
 
   private sent(one: Pending, message: Message): void {
     const thread = this.state.threads.get(one.conversation_id)
-    const draft = new Draft(this.state)
+    const draft = new Draft(this.state, this.ports.me)
     draft.settle(one.key)
     let gap = false
     if (thread?.state === 'ready') {
@@ -505,122 +558,4 @@ export class Desk {
     this.ports.keep(this.state.pending)
     if (gap) void this.fill(one.conversation_id)
   }
-}
-
-/** Newest activity first; ids break ties, as the hub does. */
-function order(a: Conversation | undefined, b: Conversation | undefined): number {
-  if (!a || !b) return a ? -1 : b ? 1 : 0
-  if (a.last_activity_at !== b.last_activity_at) return a.last_activity_at < b.last_activity_at ? 1 : -1
-  return a.id < b.id ? 1 : -1
-}
-
-export function belongs(conversation: Conversation, view: View, me: string): boolean {
-  if (conversation.status !== view.status) return false
-  if (view.assignee === 'all') return true
-  return view.assignee === 'me' ? conversation.assignee === me : !conversation.assignee
-}
-
-/** A change of the state under way: each part is copied at most once. */
-class Draft {
-  private maps: {
-    conversations?: Map<string, Conversation>
-    threads?: Map<string, Thread>
-    presence?: Map<string, Presence>
-  } = {}
-  private parts: Partial<DeskState> = {}
-  board: KpiBoard | undefined
-
-  constructor(private readonly base: DeskState) {}
-
-  get conversations(): ReadonlyMap<string, Conversation> {
-    return this.maps.conversations ?? this.base.conversations
-  }
-
-  get threads(): ReadonlyMap<string, Thread> {
-    return this.maps.threads ?? this.base.threads
-  }
-
-  get lists(): Readonly<Record<string, List>> {
-    return this.parts.lists ?? this.base.lists
-  }
-
-  presence(): Map<string, Presence> {
-    this.maps.presence ??= new Map(this.base.presence)
-    return this.maps.presence
-  }
-
-  changes(): Partial<DeskState> {
-    return { ...this.parts, ...this.maps, ...(this.board ? { board: this.board } : {}) }
-  }
-
-  upsert(conversation: Conversation, me: string): void {
-    this.maps.conversations ??= new Map(this.base.conversations)
-    const conversations = this.maps.conversations
-    conversations.set(conversation.id, conversation)
-    for (const [key, list] of Object.entries(this.lists)) {
-      const was = list.ids.indexOf(conversation.id)
-      const belonging = belongs(conversation, list.view, me)
-      if (was < 0 && !belonging) continue
-      const ids = list.ids.slice()
-      if (was >= 0) ids.splice(was, 1)
-      if (belonging) {
-        const place = search(ids, conversation, conversations)
-        // Below the last loaded one it comes with a later page.
-        if (place < ids.length || !list.next || was >= 0) ids.splice(place, 0, conversation.id)
-      }
-      this.parts.lists = { ...this.lists, [key]: { ...list, ids } }
-    }
-  }
-
-  remove(id: string): void {
-    this.maps.conversations ??= new Map(this.base.conversations)
-    this.maps.conversations.delete(id)
-    for (const [key, list] of Object.entries(this.lists)) {
-      if (!list.ids.includes(id)) continue
-      this.parts.lists = { ...this.lists, [key]: { ...list, ids: list.ids.filter((other) => other !== id) } }
-    }
-    this.dropThread(id)
-  }
-
-  thread(id: string, part: Partial<Thread>): void {
-    this.maps.threads ??= new Map(this.base.threads)
-    const known = this.maps.threads.get(id) ?? { window: EMPTY, state: 'loading', paging: false, following: true }
-    this.maps.threads.set(id, { ...known, ...part })
-  }
-
-  dropThread(id: string): void {
-    this.maps.threads ??= new Map(this.base.threads)
-    this.maps.threads.delete(id)
-  }
-
-  settle(key: string): void {
-    const pending = this.parts.pending ?? this.base.pending
-    if (pending.some((one) => one.key === key)) this.parts.pending = pending.filter((one) => one.key !== key)
-  }
-
-  hint(kind: 'typing' | 'viewing', id: string, who: string, until: number): void {
-    const all = new Map(this.parts[kind] ?? this.base[kind])
-    all.set(id, new Map(all.get(id)).set(who, until))
-    this.parts[kind] = all
-  }
-
-  /** Who has written types no more. */
-  quiet(id: string, who: string): void {
-    const typing = this.parts.typing ?? this.base.typing
-    if (!typing.get(id)?.has(who)) return
-    const people = new Map(typing.get(id))
-    people.delete(who)
-    this.parts.typing = new Map(typing).set(id, people)
-  }
-}
-
-function search(ids: readonly string[], one: Conversation, all: ReadonlyMap<string, Conversation>): number {
-  let low = 0
-  let high = ids.length
-  while (low < high) {
-    const middle = (low + high) >> 1
-    if (order(all.get(ids[middle] as string), one) < 0) low = middle + 1
-    else high = middle
-  }
-  return low
 }

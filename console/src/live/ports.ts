@@ -1,22 +1,37 @@
 /** What the desk asks of the hub over REST. A port, so that tests need no hub. */
 import { client, of } from '../api/client'
-import type { Conversation, Message, Status } from '../api/types'
+import { ask, offered } from '../api/soon'
+import type { BulkItem, Conversation, Counts, Message, Notification, PageOf, Priority, Status } from '../api/types'
+import { parameters, type View } from './view'
 
 export interface ConversationChange {
   assignee?: string | null
+  team?: string | null
   status?: Status
   snoozed_until?: string
+  priority?: Priority
+}
+
+export interface LabelsChange {
+  add?: string[]
+  remove?: string[]
 }
 
 export interface HubPort {
-  list(assignee: string, status: Status, cursor: string | undefined): Promise<{ items: Conversation[]; next?: string }>
+  list(view: View, cursor: string | undefined): Promise<{ items: Conversation[]; next?: string }>
   conversation(id: string): Promise<Conversation>
   messages(id: string, afterSeq: number, limit: number): Promise<Message[]>
   send(id: string, key: string, text: string): Promise<Message>
-  note(id: string, key: string, text: string): Promise<Message>
+  note(id: string, key: string, text: string, mentions: readonly string[]): Promise<Message>
   retry(id: string, seq: number, key: string): Promise<Message>
   change(id: string, change: ConversationChange): Promise<Conversation>
+  labels(id: string, change: LabelsChange): Promise<Conversation>
+  bulk(ids: readonly string[], change: ConversationChange & { labels?: LabelsChange }): Promise<BulkItem[]>
   read(id: string, seq: number): Promise<Conversation>
+  /** Absent where the hub counts nothing. */
+  counts(): Promise<Counts | undefined>
+  notices(cursor: string | undefined): Promise<PageOf<Notification> | undefined>
+  noticesRead(which: { up_to?: number; numbers?: number[] }): Promise<{ unread: number }>
 }
 
 const at = (id: string) => ({ path: { conversation_id: id } })
@@ -24,12 +39,13 @@ const keyed = (id: string, key: string) => ({ ...at(id), header: { 'Idempotency-
 
 /** How many conversations a page of a list holds. */
 export const LIST_PAGE = 50
+const NOTICES_PAGE = 50
 
 export const hub: HubPort = {
-  async list(assignee, status, cursor) {
-    const query = { assignee, status, limit: LIST_PAGE, ...(cursor ? { cursor } : {}) }
-    const page = await of(client.GET('/api/v1/conversations', { params: { query } }))
-    return { items: page.items as Conversation[], ...(page.next_cursor ? { next: page.next_cursor } : {}) }
+  async list(view, cursor) {
+    const query = { ...parameters(view), limit: LIST_PAGE, ...(cursor ? { cursor } : {}) }
+    const page = await ask<PageOf<Conversation>>('GET', '/conversations', undefined, query)
+    return { items: page.items, ...(page.next_cursor ? { next: page.next_cursor } : {}) }
   },
   conversation: (id) => of(client.GET('/api/v1/conversations/{conversation_id}', { params: at(id) })),
   async messages(id, after_seq, limit) {
@@ -38,17 +54,25 @@ export const hub: HubPort = {
     return page.items as Message[]
   },
   async send(id, key, text) {
-    const ask = { params: keyed(id, key), body: { body: { text } } }
-    return (await of(client.POST('/api/v1/conversations/{conversation_id}/messages', ask))).message
+    const what = { params: keyed(id, key), body: { body: { text } } }
+    return (await of(client.POST('/api/v1/conversations/{conversation_id}/messages', what))).message
   },
-  async note(id, key, text) {
-    const ask = { params: keyed(id, key), body: { text } }
-    return (await of(client.POST('/api/v1/conversations/{conversation_id}/notes', ask))).message
+  async note(id, key, text, mentions) {
+    const what = { params: keyed(id, key), body: { text, ...(mentions.length > 0 ? { mentions: [...mentions] } : {}) } }
+    return (await of(client.POST('/api/v1/conversations/{conversation_id}/notes', what))).message
   },
   retry(id, seq, key) {
     const params = { path: { conversation_id: id, seq }, header: { 'Idempotency-Key': key } }
     return of(client.POST('/api/v1/conversations/{conversation_id}/messages/{seq}/retry', { params }))
   },
   change: (id, body) => of(client.PATCH('/api/v1/conversations/{conversation_id}', { params: at(id), body })),
+  labels: (id, body) => of(client.POST('/api/v1/conversations/{conversation_id}/labels', { params: at(id), body })),
+  async bulk(ids, change) {
+    const body = { conversation_ids: ids, change }
+    return (await ask<{ items: BulkItem[] }>('POST', '/conversations/bulk', body)).items
+  },
   read: (id, seq) => of(client.POST('/api/v1/conversations/{conversation_id}/read', { params: at(id), body: { seq } })),
+  counts: () => offered(ask<Counts>('GET', '/conversations/counts')),
+  notices: (cursor) => offered(ask('GET', '/notifications', undefined, { limit: NOTICES_PAGE, cursor })),
+  noticesRead: (which) => ask('POST', '/notifications/read', which),
 }

@@ -15,6 +15,8 @@ const ACKNOWLEDGE_WITHIN_MS = 500
 const LEADING_EDGE_MS = 32
 /** How long frames wait in a tab that is not seen: it gets no animation frames. */
 const HIDDEN_FLUSH_MS = 50
+/** Wishes with these numbers subscribe; those that set the presence count upwards from 10. */
+const JOIN_ID = 3
 /** How long the upgrade, or an answer to `auth`, may take. */
 const OPENING_MS = 10_000
 
@@ -47,6 +49,9 @@ export interface Ports {
   token(fresh: boolean): Promise<string | undefined>
   device: string
   topics: string[]
+  /** Topics of newer hubs, subscribed to after the sign-in; `joined` says each time that their events come from here on. */
+  later?: string[]
+  joined?(topic: string): void
   deliver(frames: ServerFrame[]): void
   /** Events may be missing: load the state over REST. */
   reset(): void
@@ -241,6 +246,7 @@ export class LiveSocket {
       case 'ready':
         if (frame.id !== 1) break
         this.attempt = 0
+        this.join()
         if (frame.resumed) break
         this.cursor = frame.cur
         this.place = undefined
@@ -264,6 +270,11 @@ export class LiveSocket {
       case 'expiring':
         void this.authenticate(socket, true)
         break
+      case 'ok': {
+        const topic = this.ports.later?.[frame.id - JOIN_ID]
+        if (topic) this.ports.joined?.(topic)
+        break
+      }
       case 'drain':
         this.drainMs = frame.after
         break
@@ -273,6 +284,12 @@ export class LiveSocket {
       default:
         this.push(frame)
     }
+  }
+
+  private join(): void {
+    this.ports.later?.forEach((topic, index) => {
+      this.send({ op: 'sub', id: JOIN_ID + index, topic } as ClientFrame)
+    })
   }
 
   private live(): void {

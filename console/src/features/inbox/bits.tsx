@@ -1,5 +1,5 @@
-import { Globe, MessageSquareText, Phone, UserRound } from 'lucide-react'
-import type { Medium } from '../../api/types'
+import { ChevronDown, ChevronsUp, ChevronUp, Equal, Globe, MessageSquareText, Phone, UserRound } from 'lucide-react'
+import type { Medium, Priority } from '../../api/types'
 import { initials } from '../../app/shell'
 import { t } from '../../i18n'
 
@@ -38,12 +38,29 @@ export function Avatar({ id, name, medium }: { id: string; name: string; medium?
   )
 }
 
+export function LabelDot({ color }: { color?: string | null | undefined }) {
+  return <span aria-hidden className="size-1.5 shrink-0 rounded-full bg-brand" ref={(dot) => paint(dot, color)} />
+}
+
 export function LabelChip({ name, color }: { name: string; color?: string | null | undefined }) {
   return (
     <span className="inline-flex max-w-32 items-center gap-1 truncate rounded bg-sunken px-1.5 text-[11px] text-soft">
-      <span aria-hidden className="size-1.5 shrink-0 rounded-full bg-brand" ref={(dot) => paint(dot, color)} />
+      <LabelDot color={color} />
       <bdi className="truncate">{name}</bdi>
     </span>
+  )
+}
+
+const PRIORITY = { urgent: ChevronsUp, high: ChevronUp, normal: Equal, low: ChevronDown }
+
+export function PriorityIcon({ priority, size = 15 }: { priority: Priority; size?: number }) {
+  const Icon = PRIORITY[priority]
+  return (
+    <Icon
+      size={size}
+      aria-hidden
+      className={priority === 'urgent' ? 'text-danger' : priority === 'high' ? 'text-warn' : ''}
+    />
   )
 }
 

@@ -1,18 +1,19 @@
-import { useNavigate } from '@tanstack/react-router'
-import { AlarmClock, ArrowLeft, Check, RotateCcw, UserMinus, UserPlus } from 'lucide-react'
+import { useNavigate, useSearch } from '@tanstack/react-router'
+import { AlarmClock, ArrowLeft, Check, CircleUser, PanelRight, RotateCcw, Tag, UserMinus, UserPlus } from 'lucide-react'
 import { useEffect, useRef, useState } from 'react'
-import { failure } from '../../api/client'
+import { useStore } from 'zustand'
+import { createStore } from 'zustand/vanilla'
 import type { Conversation as ConversationData } from '../../api/types'
+import { useCommands } from '../../app/commands'
 import { live, useDesk } from '../../app/live'
 import { useAgents, useChannels } from '../../app/people'
-import { useShortcuts } from '../../app/shortcuts'
-import { type MessageId, t } from '../../i18n'
+import { store, stored } from '../../app/storage'
+import { t } from '../../i18n'
 import { moment } from '../../i18n/format'
-import { unread } from '../../live/desk'
-import type { ConversationChange } from '../../live/ports'
-import { Button, buttonClass, IconButton } from '../../ui/button'
-import { Menu } from '../../ui/menu'
-import { Avatar } from './bits'
+import { unread } from '../../live/view'
+import { Button, IconButton } from '../../ui/button'
+import { assignTo, pickAssignee, pickLabels, pickPriority, pickSnooze, setStatus } from './actions'
+import { Avatar, PriorityIcon } from './bits'
 import { Composer } from './composer'
 import { draftOf } from './drafts'
 import { ContactPanel } from './panel'
@@ -22,13 +23,22 @@ import { Thread } from './thread'
 const READ_AFTER_MS = 400
 /** Colleagues are told again that somebody looks, as often as this. */
 const VIEWING_EVERY_MS = 15_000
-const HOUR_MS = 3600_000
 
-function at(days: number, hour: number): string {
-  const date = new Date()
-  date.setDate(date.getDate() + days)
-  date.setHours(hour, 0, 0, 0)
-  return date.toISOString()
+const PANEL = 'saler.panel'
+/** Whether the contact's panel is there: beside the thread where there is room, over it elsewhere. */
+const panel = createStore<{ beside: boolean; over: boolean }>()(() => ({
+  beside: stored(PANEL) !== 'off',
+  over: false,
+}))
+
+function togglePanel(): void {
+  if (matchMedia('(min-width: 80rem)').matches) {
+    const beside = !panel.getState().beside
+    panel.setState({ beside })
+    store(PANEL, beside ? undefined : 'off')
+  } else {
+    panel.setState((state) => ({ over: !state.over }))
+  }
 }
 
 /** Says that what is on the screen has been read, while somebody can see it. */
@@ -67,79 +77,156 @@ function useViewing(id: string): void {
   }, [id, isLive, socket])
 }
 
-export function ConversationPane({ id }: { id: string }) {
+interface PaneProps {
+  id: string
+  /** Opens the next conversation of the list. */
+  next: () => void
+}
+
+export function ConversationPane({ id, next }: PaneProps) {
+  const { me } = live()
   const conversation = useDesk((state) => state.conversations.get(id))
   const failed = useDesk((state) => state.threads.get(id)?.state === 'failed')
+  const { at } = useSearch({ from: '/inbox' })
+  const { beside, over } = useStore(panel)
   const [mode, setMode] = useState(() => draftOf(id).mode)
   const field = useRef<HTMLTextAreaElement>(null)
-  const [error, setError] = useState<MessageId>()
   const navigate = useNavigate()
   useReading(id)
   useViewing(id)
 
-  const { desk, me } = live()
-  const change = (wish: ConversationChange) => {
-    setError(undefined)
-    desk.change(id, wish).catch((caught) => setError(`error.${failure(caught).code}`))
-  }
-  const back = () => void navigate({ to: '/inbox', search: (old) => old })
-  const write = (next: 'message' | 'note') => {
-    setMode(next)
+  const back = () => void navigate({ to: '/inbox', search: ({ at: _at, ...old }) => old })
+  const write = (what: 'message' | 'note') => {
+    setMode(what)
     requestAnimationFrame(() => field.current?.focus())
   }
   const mine = conversation?.assignee === me.user_id
   const done = conversation?.status === 'resolved'
-  useShortcuts({
-    KeyR: () => write('message'),
-    KeyN: () => write('note'),
-    KeyE: () => change({ status: done ? 'open' : 'resolved' }),
-    KeyA: () => change({ assignee: mine ? null : me.user_id }),
-    Escape: () => {
-      if (document.activeElement === field.current) field.current?.blur()
-      else back()
+  const finish = () => setStatus([id], done ? 'open' : 'resolved')
+  const group = t('shortcuts.conversation')
+  useCommands([
+    { id: 'inbox.reply', title: t('shortcuts.reply'), group, keys: 'KeyR', run: () => write('message') },
+    { id: 'inbox.note', title: t('shortcuts.note'), group, keys: 'KeyN', run: () => write('note') },
+    {
+      id: 'inbox.take',
+      title: t(mine ? 'action.release' : 'action.assign'),
+      group,
+      keys: 'KeyA',
+      icon: <UserPlus size={15} />,
+      run: () => assignTo([id], mine ? null : me.user_id),
     },
-  })
+    {
+      id: 'inbox.assign',
+      title: t('action.assignTo'),
+      group,
+      keys: 'Shift+KeyA',
+      icon: <CircleUser size={15} />,
+      run: () => pickAssignee([id]),
+    },
+    {
+      id: 'inbox.resolve',
+      title: t(done ? 'action.reopen' : 'action.resolve'),
+      group,
+      keys: 'KeyE',
+      icon: <Check size={15} />,
+      run: finish,
+    },
+    {
+      id: 'inbox.resolveNext',
+      title: t('action.resolveNext'),
+      group,
+      keys: 'Shift+KeyE',
+      run: () => {
+        next()
+        setStatus([id], 'resolved')
+      },
+    },
+    {
+      id: 'inbox.snooze',
+      title: t('action.snooze'),
+      group,
+      keys: 'KeyZ',
+      icon: <AlarmClock size={15} />,
+      run: () => pickSnooze([id]),
+    },
+    {
+      id: 'inbox.labels',
+      title: t('panel.labels'),
+      group,
+      keys: 'KeyL',
+      icon: <Tag size={15} />,
+      run: () => pickLabels([id]),
+    },
+    {
+      id: 'inbox.priority',
+      title: t('panel.priority'),
+      group,
+      keys: 'KeyP',
+      icon: <PriorityIcon priority="high" />,
+      run: () => pickPriority([id]),
+    },
+    { id: 'inbox.pending', title: t('action.pending'), group, run: () => setStatus([id], 'pending') },
+    { id: 'inbox.panel', title: t('panel.toggle'), group, keys: 'KeyI', run: togglePanel },
+    {
+      id: 'inbox.back',
+      title: t('shortcuts.back'),
+      group,
+      keys: 'Escape',
+      hidden: true,
+      run: () => {
+        if (document.activeElement === field.current) field.current?.blur()
+        else if (panel.getState().over) panel.setState({ over: false })
+        else back()
+      },
+    },
+  ])
   return (
-    <div className="grid h-full min-w-0 grid-cols-1 xl:grid-cols-[minmax(0,1fr)_17rem]">
-      <section className="flex h-full min-h-0 min-w-0 flex-col bg-canvas">
-        {conversation && <Head conversation={conversation} change={change} back={back} />}
-        {error && (
-          <p role="alert" className="border-b border-line bg-danger-tint px-4 py-2 text-danger">
-            {t(error)}
-          </p>
-        )}
+    <div className={`relative grid h-full min-w-0 grid-cols-1 ${beside ? 'xl:grid-cols-[minmax(0,1fr)_17rem]' : ''}`}>
+      <section
+        aria-label={conversation?.contact_name ?? t('thread.label')}
+        className="flex h-full min-h-0 min-w-0 flex-col bg-canvas"
+      >
+        {conversation && <Head conversation={conversation} back={back} finish={finish} />}
         <div className="min-h-0 flex-1">
-          <Thread id={id} />
+          <Thread id={id} at={at} />
         </div>
         <Others id={id} />
-        {conversation && !failed && <Composer conversation={conversation} field={field} mode={mode} onMode={setMode} />}
+        {conversation && !failed && (
+          <Composer conversation={conversation} field={field} mode={mode} onMode={setMode} next={next} />
+        )}
       </section>
-      <div className="min-h-0 max-xl:hidden">{conversation && <ContactPanel conversation={conversation} />}</div>
+      {conversation && (
+        <div
+          className={`min-h-0 ${over ? 'max-xl:absolute max-xl:inset-y-0 max-xl:end-0 max-xl:z-20 max-xl:w-72 max-xl:max-w-full max-xl:shadow-xl' : 'max-xl:hidden'} ${beside ? '' : 'xl:hidden'}`}
+        >
+          <ContactPanel conversation={conversation} close={() => panel.setState({ over: false })} />
+        </div>
+      )}
     </div>
   )
 }
 
 interface HeadProps {
   conversation: ConversationData
-  change: (wish: ConversationChange) => void
   back: () => void
+  finish: () => void
 }
 
-function Head({ conversation, change, back }: HeadProps) {
+function Head({ conversation, back, finish }: HeadProps) {
   const { me } = live()
   const channel = useChannels().get(conversation.channel_id)
   const agents = useAgents()
-  const { assignee, status } = conversation
+  const { beside, over } = useStore(panel)
+  const { id, assignee, status, snoozed_until: until } = conversation
   const mine = assignee === me.user_id
-  const until = conversation.snoozed_until
-  const snooze = (snoozed_until: string) => change({ status: 'snoozed', snoozed_until })
+  const waiting = status === 'resolved' || status === 'snoozed'
   return (
-    <header className="flex min-h-14 items-center gap-2 border-b border-line bg-panel px-3 py-2">
+    <header className="flex min-h-14 items-center gap-1.5 border-b border-line bg-panel px-3 py-2">
       <IconButton label={t('thread.back')} onClick={back} className="md:hidden">
         <ArrowLeft size={18} aria-hidden className="rtl:-scale-x-100" />
       </IconButton>
       <Avatar id={conversation.contact_id} name={conversation.contact_name} medium={channel?.medium} />
-      <div className="min-w-0 flex-1">
+      <div className="min-w-0 flex-1 ps-1">
         <h1 className="truncate text-[15px] font-semibold">
           <bdi>{conversation.contact_name}</bdi>
         </h1>
@@ -151,48 +238,36 @@ function Head({ conversation, change, back }: HeadProps) {
             ` · ${until ? t('thread.snoozedUntil', { time: moment(until) }) : t('thread.snoozedReply')}`}
         </p>
       </div>
+      <IconButton label={t('panel.labels')} onClick={() => pickLabels([id])} className="max-sm:hidden">
+        <Tag size={16} aria-hidden />
+      </IconButton>
+      {status !== 'resolved' && (
+        <IconButton label={t('action.snooze')} onClick={() => pickSnooze([id])}>
+          <AlarmClock size={16} aria-hidden />
+        </IconButton>
+      )}
+      <IconButton label={t('action.assignTo')} onClick={() => pickAssignee([id])}>
+        <CircleUser size={16} aria-hidden />
+      </IconButton>
       <Button
-        look="plain"
-        onClick={() => change({ assignee: mine ? null : me.user_id })}
+        onClick={() => assignTo([id], mine ? null : me.user_id)}
         title={t(mine ? 'action.release' : 'action.assign')}
+        className="max-sm:hidden"
         icon={mine ? <UserMinus size={15} aria-hidden /> : <UserPlus size={15} aria-hidden />}
       >
-        <span className="max-lg:sr-only">{t(mine ? 'action.release' : 'action.assign')}</span>
+        <span className="max-2xl:sr-only">{t(mine ? 'action.release' : 'action.assign')}</span>
       </Button>
-      {status !== 'resolved' && (
-        <Menu
-          trigger={
-            <button type="button" className={buttonClass('plain')} title={t('action.snooze')}>
-              <AlarmClock size={15} aria-hidden />
-              <span className="max-lg:sr-only">{t('action.snooze')}</span>
-            </button>
-          }
-          entries={[
-            { label: t('snooze.reply'), run: () => change({ status: 'snoozed' }) },
-            { label: t('snooze.hour'), run: () => snooze(new Date(Date.now() + HOUR_MS).toISOString()) },
-            { label: t('snooze.tomorrow'), run: () => snooze(at(1, 9)) },
-            { label: t('snooze.week'), run: () => snooze(at(7, 9)) },
-          ]}
-        />
-      )}
-      {status === 'resolved' || status === 'snoozed' ? (
-        <Button
-          onClick={() => change({ status: 'open' })}
-          title={t('action.reopen')}
-          icon={<RotateCcw size={15} aria-hidden />}
-        >
-          <span className="max-sm:sr-only">{t('action.reopen')}</span>
-        </Button>
-      ) : (
-        <Button
-          look="primary"
-          onClick={() => change({ status: 'resolved' })}
-          title={t('action.resolve')}
-          icon={<Check size={15} aria-hidden />}
-        >
-          <span className="max-sm:sr-only">{t('action.resolve')}</span>
-        </Button>
-      )}
+      <Button
+        look={waiting ? 'plain' : 'primary'}
+        onClick={waiting ? () => setStatus([id], 'open') : finish}
+        title={t(waiting ? 'action.reopen' : 'action.resolve')}
+        icon={waiting ? <RotateCcw size={15} aria-hidden /> : <Check size={15} aria-hidden />}
+      >
+        <span className="max-sm:sr-only">{t(waiting ? 'action.reopen' : 'action.resolve')}</span>
+      </Button>
+      <IconButton label={t('panel.toggle')} aria-pressed={beside || over} onClick={togglePanel}>
+        <PanelRight size={16} aria-hidden className="rtl:-scale-x-100" />
+      </IconButton>
     </header>
   )
 }
@@ -203,13 +278,20 @@ function Others({ id }: { id: string }) {
   const viewing = useDesk((state) => state.viewing.get(id))
   const agents = useAgents()
   const name = (who: string) => (who === 'contact' ? t('thread.contact') : (agents.get(who)?.name ?? '…'))
-  const writer = typing && [...typing.keys()][0]
-  const watchers = viewing ? [...viewing.keys()].filter((who) => who !== writer) : []
-  if (!writer && watchers.length === 0) return null
+  const writers = typing ? [...typing.keys()] : []
+  const colleague = writers.find((who) => who !== 'contact')
+  const watchers = viewing ? [...viewing.keys()].filter((who) => !writers.includes(who)) : []
   return (
-    <p role="status" className="flex gap-3 px-4 pb-1 text-xs text-soft">
-      {writer && <span className="blink text-brand">{t('thread.typing', { name: name(writer) })}</span>}
-      {watchers.length > 0 && <span>{t('thread.viewing', { names: watchers.map(name).join(', ') })}</span>}
-    </p>
+    <div role="status" className="flex flex-wrap gap-x-3 gap-y-1 px-4 pb-1 text-xs text-soft empty:hidden">
+      {colleague && (
+        <span className="rounded bg-note px-2 py-0.5 font-medium text-warn">
+          {t('thread.colleagueTyping', { name: name(colleague) })}
+        </span>
+      )}
+      {writers.includes('contact') && (
+        <span className="blink text-brand">{t('thread.typing', { name: name('contact') })}</span>
+      )}
+      {watchers.length > 0 && <span>{t('thread.viewing', { names: watchers.map(name).join(t('list.comma')) })}</span>}
+    </div>
   )
 }

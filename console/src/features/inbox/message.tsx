@@ -1,11 +1,25 @@
-import { Check, CheckCheck, CircleAlert, Clock, FileText, Lock, MapPin } from 'lucide-react'
-import { memo, useState } from 'react'
+import {
+  Check,
+  CheckCheck,
+  CircleAlert,
+  Clock,
+  ExternalLink,
+  FileText,
+  Film,
+  Image,
+  Lock,
+  MapPin,
+  Mic,
+} from 'lucide-react'
+import { Fragment, memo, useState } from 'react'
+import { useStore } from 'zustand'
 import { failure } from '../../api/client'
-import type { Agent, Message } from '../../api/types'
+import type { Agent, Attachment, Message } from '../../api/types'
 import { live } from '../../app/live'
-import { type MessageId, t } from '../../i18n'
+import { language, type MessageId, t } from '../../i18n'
 import { clock } from '../../i18n/format'
-import type { Pending } from '../../live/desk'
+import type { Pending } from '../../live/state'
+import { pieces } from './mentions'
 
 /** Messages of one author within this time stand together. */
 const TOGETHER_MS = 5 * 60_000
@@ -17,6 +31,8 @@ interface Props {
   message: Message
   before: Message | undefined
   agents: ReadonlyMap<string, Agent>
+  /** It was searched for. */
+  marked: boolean
 }
 
 const SHAPES = {
@@ -25,7 +41,8 @@ const SHAPES = {
   note: 'bg-note border border-note-line',
 }
 
-export const MessageRow = memo(function MessageRow({ message, before, agents }: Props) {
+export const MessageRow = memo(function MessageRow({ message, before, agents, marked }: Props) {
+  useStore(language, (state) => state.language)
   const { me } = live()
   const own = message.direction !== 'inbound'
   const together =
@@ -41,9 +58,11 @@ export const MessageRow = memo(function MessageRow({ message, before, agents }: 
   return (
     <div className={`flex flex-col ${own ? 'items-end' : 'items-start'} ${together ? 'pt-0.5' : 'pt-2.5'}`}>
       {name && !together && <bdi className="px-1 pb-0.5 text-[11px] text-soft">{name}</bdi>}
-      <div className={`max-w-[min(78%,36rem)] rounded-2xl px-3 py-1.5 ${SHAPES[message.direction]}`}>
+      <div
+        className={`max-w-[min(78%,36rem)] rounded-2xl px-3 py-1.5 ${SHAPES[message.direction]} ${marked ? 'outline-2 outline-brand' : ''}`}
+      >
         {message.direction === 'note' && <NoteMark />}
-        <Content message={message} />
+        <Content message={message} agents={agents} />
         <div className="flex items-center justify-end gap-1 text-[11px] text-soft">
           <time dateTime={message.created_at}>{clock(message.created_at)}</time>
           {message.direction === 'outbound' && <Tick status={message.status ?? 'queued'} />}
@@ -68,31 +87,94 @@ function NoteMark() {
   )
 }
 
-function Content({ message }: { message: Message }) {
+function Content({ message, agents }: { message: Message; agents: ReadonlyMap<string, Agent> }) {
   const { text, attachments, location, interactive } = message.body
   const empty = !text && !attachments?.length && !location && !interactive
   return (
     <>
       {text && (
         <p dir="auto" className="whitespace-pre-wrap break-words">
-          {text}
+          {message.mentions?.length ? <Mentions text={text} agents={agents} /> : <Linked text={text} />}
         </p>
       )}
       {attachments?.map((file) => (
-        <p key={file.url} className="flex items-center gap-1.5 py-0.5 text-soft">
-          <FileText size={15} aria-hidden className="shrink-0" />
-          <bdi className="truncate">{t('thread.attachment', { name: file.name ?? file.content_type })}</bdi>
-        </p>
+        <File key={file.url} file={file} />
       ))}
-      {location && (
-        <p className="flex items-center gap-1.5 py-0.5">
-          <MapPin size={15} aria-hidden className="shrink-0 text-soft" />
-          <span dir="auto">{location.label ?? location.address ?? t('thread.location')}</span>
-        </p>
-      )}
+      {location && <Place location={location} />}
       {!text && interactive && <p className="italic text-soft">{t('thread.interactive')}</p>}
       {empty && <p className="italic text-soft">{t('thread.nothing')}</p>}
     </>
+  )
+}
+
+const ADDRESS = /(https?:\/\/[^\s<>"']+[^\s<>"'.,;:!?)\]}،؛؟])/g
+const LINK = 'underline underline-offset-2 hover:no-underline'
+
+/** A text whose web addresses can be opened. */
+function Linked({ text }: { text: string }) {
+  // A split by one group gives the addresses at odd places.
+  return text.split(ADDRESS).map((part, index) =>
+    index % 2 === 1 ? (
+      <a key={index} href={part} target="_blank" rel="noreferrer noopener" dir="ltr" className={LINK}>
+        {part}
+      </a>
+    ) : (
+      part
+    ),
+  )
+}
+
+function Mentions({ text, agents }: { text: string; agents: ReadonlyMap<string, Agent> }) {
+  return pieces(text, agents.values()).map((piece, index) => (
+    <Fragment key={index}>
+      {'user_id' in piece ? <bdi className="font-semibold text-brand">{piece.text}</bdi> : <Linked text={piece.text} />}
+    </Fragment>
+  ))
+}
+
+const KINDS = { image: Image, video: Film, audio: Mic } as const
+
+/** A file: the provider keeps it, and may want to be signed in to. */
+function File({ file }: { file: Attachment }) {
+  const Icon = KINDS[file.content_type.split('/')[0] as keyof typeof KINDS] ?? FileText
+  const name = file.name ?? file.content_type
+  const card = 'my-0.5 flex items-center gap-2.5 rounded-lg bg-sunken px-2.5 py-2'
+  const content = (
+    <>
+      <Icon size={18} aria-hidden className="shrink-0 text-soft" />
+      <span className="min-w-0 flex-1">
+        <bdi className="block truncate">{name}</bdi>
+        {file.name && <span className="block truncate text-[11px] text-soft">{file.content_type}</span>}
+      </span>
+    </>
+  )
+  if (!/^https?:\/\//.test(file.url)) return <p className={card}>{content}</p>
+  return (
+    <a
+      href={file.url}
+      target="_blank"
+      rel="noreferrer noopener"
+      aria-label={t('thread.attachment', { name })}
+      className={`${card} hover:bg-hover`}
+    >
+      {content}
+      <ExternalLink size={14} aria-hidden className="shrink-0 text-soft rtl:-scale-x-100" />
+    </a>
+  )
+}
+
+function Place({ location }: { location: NonNullable<Message['body']['location']> }) {
+  const { latitude, longitude, label, address } = location
+  return (
+    <a
+      href={`https://www.openstreetmap.org/?mlat=${latitude}&mlon=${longitude}#map=16/${latitude}/${longitude}`}
+      target="_blank"
+      rel="noreferrer noopener"
+      className={`flex items-center gap-1.5 py-0.5 ${LINK}`}
+    >
+      <MapPin size={15} aria-hidden className="shrink-0 text-soft" />
+      <span dir="auto">{label ?? address ?? t('thread.location')}</span>
+    </a>
   )
 }
 

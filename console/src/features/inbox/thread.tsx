@@ -4,9 +4,11 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react'
 import type { Message } from '../../api/types'
 import { live, useDesk } from '../../app/live'
 import { useAgents } from '../../app/people'
+import { toastFailure } from '../../app/toasts'
 import { t } from '../../i18n'
 import { day, sameDay } from '../../i18n/format'
-import type { Pending } from '../../live/desk'
+import type { Pending } from '../../live/state'
+import { unread } from '../../live/view'
 import { atEnd, first } from '../../live/window'
 import { Button } from '../../ui/button'
 import { Blank, Skeleton } from '../../ui/state'
@@ -42,7 +44,7 @@ function useFirstUnread(id: string, ready: boolean): number {
     const { desk, me } = live()
     const conversation = desk.state.conversations.get(id)
     const messages = desk.state.threads.get(id)?.window.messages ?? []
-    let left = conversation ? (conversation.inbound_count ?? 0) - (conversation.reads?.[me.user_id] ?? 0) : 0
+    let left = conversation ? unread(conversation, me.user_id) : 0
     let seq = 0
     for (let index = messages.length - 1; index >= 0 && left > 0; index -= 1) {
       const message = messages[index]
@@ -55,7 +57,8 @@ function useFirstUnread(id: string, ready: boolean): number {
   return found
 }
 
-export function Thread({ id }: { id: string }) {
+/** A conversation's messages, at the end of it or at the message with the number `at`. */
+export function Thread({ id, at }: { id: string; at: number | undefined }) {
   const { desk } = live()
   const thread = useDesk((state) => state.threads.get(id))
   useEffect(() => {
@@ -70,10 +73,10 @@ export function Thread({ id }: { id: string }) {
       </Blank>
     )
   }
-  return <Messages key={id} id={id} />
+  return <Messages key={id} id={id} at={at} />
 }
 
-function Messages({ id }: { id: string }) {
+function Messages({ id, at }: { id: string; at: number | undefined }) {
   const { desk } = live()
   const thread = useDesk((state) => state.threads.get(id))
   const everything = useDesk((state) => state.pending)
@@ -101,13 +104,23 @@ function Messages({ id }: { id: string }) {
   useLayoutEffect(() => {
     if (opened.current || items.length === 0) return
     opened.current = true
-    rows.scrollToEnd()
+    if (!at) rows.scrollToEnd()
   })
+  // A message that was asked for: brought into the window first, then onto the screen.
+  const wanted = at ? items.findIndex((one) => 'message' in one && one.message.seq === at) : -1
+  const brought = useRef<number>(undefined)
+  useEffect(() => {
+    if (!at || brought.current === at) return
+    if (wanted >= 0) {
+      brought.current = at
+      rows.scrollToIndex(wanted, { align: 'center' })
+    } else void desk.show(id, at).catch(toastFailure)
+  }, [at, wanted, desk, id, rows])
   // What was written here is looked at at once, wherever the reader was.
   const newestKey = pending.at(-1)?.key
   useEffect(() => {
-    if (newestKey) rows.scrollToEnd()
-  }, [newestKey, rows])
+    if (newestKey) void desk.toEnd(id).then(() => rows.scrollToEnd())
+  }, [newestKey, rows, desk, id])
 
   const shown = rows.getVirtualItems()
   const top = shown[0]?.index ?? 0
@@ -120,6 +133,12 @@ function Messages({ id }: { id: string }) {
     if (top < AHEAD && more) void desk.before(id)
     else if (bottom > items.length - AHEAD && !ended) void desk.after(id)
   }, [top, bottom, more, ended, paging, items.length, desk, id])
+
+  // How many came while the reader was further up.
+  const newest = window?.newest ?? 0
+  const seen = useRef(newest)
+  if (!below && ended) seen.current = newest
+  const fresh = newest - seen.current
 
   const scrolled = () => {
     const element = scroller.current
@@ -159,7 +178,12 @@ function Messages({ id }: { id: string }) {
                 {'message' in one && one.day && <Divider text={day(one.message.created_at)} />}
                 {'message' in one && one.fresh && <Divider text={t('thread.unreadHere')} loud />}
                 {'message' in one ? (
-                  <MessageRow message={one.message} before={messageAt(items, item.index - 1)} agents={agents} />
+                  <MessageRow
+                    message={one.message}
+                    before={messageAt(items, item.index - 1)}
+                    agents={agents}
+                    marked={one.message.seq === at}
+                  />
                 ) : (
                   <PendingRow pending={one.pending} />
                 )}
@@ -175,7 +199,7 @@ function Messages({ id }: { id: string }) {
           className="absolute bottom-3 start-1/2 inline-flex -translate-x-1/2 items-center gap-1.5 rounded-full border border-line bg-raised px-3 py-1.5 text-xs font-medium shadow-md hover:bg-hover rtl:translate-x-1/2"
         >
           <ArrowDown size={14} aria-hidden />
-          {t('thread.toEnd')}
+          {fresh > 0 ? t('thread.newBelow', { count: fresh }) : t('thread.toEnd')}
         </button>
       )}
     </div>
