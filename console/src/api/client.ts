@@ -11,6 +11,8 @@ export class Failure extends Error {
     readonly code: FailureCode,
     message: string,
     readonly requestId?: string,
+    /** Which fields of the request are wrong, and how. */
+    readonly fields: readonly { path: string; message: string }[] = [],
   ) {
     super(message)
   }
@@ -66,5 +68,6 @@ export async function problemOf(status: number, error: unknown): Promise<Failure
     problem?.code ?? (status >= 500 ? 'unavailable' : status === 404 ? 'not_found' : 'internal'),
     problem?.detail ?? `HTTP ${status}`,
     problem?.request_id,
+    problem?.errors,
   )
 }

@@ -18,7 +18,7 @@ export default function Notices({ close }: { close: () => void }) {
   const { desk } = live()
   const notices = useDesk((state) => state.notices)
   useEffect(() => {
-    if (desk.state.notices.state === 'failed') void desk.loadNotices().catch(() => undefined)
+    if (desk.state.notices.state !== 'ready') void desk.loadNotices().catch(() => undefined)
   }, [desk])
   const newest = notices.items[0]?.number
   return (

@@ -75,7 +75,7 @@ export function Toasts() {
   return (
     <div
       role="status"
-      className="pointer-events-none fixed inset-x-4 bottom-4 z-50 mx-auto grid max-w-sm gap-2 sm:me-4"
+      className="pointer-events-none fixed inset-x-3 top-14 z-50 mx-auto grid max-w-sm gap-2 sm:end-auto sm:start-4 sm:top-auto sm:bottom-4 sm:mx-0"
     >
       {all.map((one) => (
         <One key={one.id} one={one} />

@@ -305,3 +305,110 @@ describe('lists', () => {
     expect(unread(conversation('a', 1, { inbound_count: 1, reads: { me: 3 } }), ME)).toBe(0)
   })
 })
+
+describe('changes', () => {
+  it('are shown at once, and taken back if the hub refuses', async () => {
+    const { hub } = hubOf(() => 1, { '': { items: [conversation('a', 10), conversation('b', 5)] } })
+    const { desk } = deskOf(hub)
+    await desk.load(ALL)
+    let refuse: (why: Failure) => void = () => undefined
+    hub.change = () => new Promise((_resolve, reject) => (refuse = reject))
+    const changing = desk.change('a', { status: 'resolved' })
+    expect(desk.state.lists[viewKey(ALL)]?.ids).toEqual(['b'])
+    refuse(new Failure('invalid_transition', 'no'))
+    await expect(changing).rejects.toThrow('no')
+    expect(desk.state.lists[viewKey(ALL)]?.ids).toEqual(['a', 'b'])
+  })
+
+  it('are not taken back over an event that came meanwhile', async () => {
+    const { hub } = hubOf(() => 1, { '': { items: [conversation('a', 10)] } })
+    const { desk } = deskOf(hub)
+    await desk.load(ALL)
+    let refuse: (why: Failure) => void = () => undefined
+    hub.change = () => new Promise((_resolve, reject) => (refuse = reject))
+    const changing = desk.change('a', { assignee: ME })
+    desk.deliver([event(conversation('a', 10, { assignee: 'other' }), { type: 'conversation_assigned' })])
+    refuse(new Failure('invalid_transition', 'no'))
+    await expect(changing).rejects.toThrow('no')
+    expect(desk.state.conversations.get('a')?.assignee).toBe('other')
+  })
+
+  it('of many come in requests that the hub takes, and tell what was refused', async () => {
+    const { hub } = hubOf(() => 1)
+    const sizes: number[] = []
+    hub.bulk = async (ids) => {
+      sizes.push(ids.length)
+      return ids.map((id) =>
+        id === 'c7'
+          ? { conversation_id: id, error: { code: 'not_found', detail: '' } }
+          : { conversation_id: id, conversation: conversation(id, 1) },
+      )
+    }
+    const { desk } = deskOf(hub)
+    const all = Array.from({ length: 250 }, (_, index) => `c${index}`)
+    const refused = await desk.bulk(all, { status: 'resolved' })
+    expect(sizes).toEqual([100, 100, 50])
+    expect(refused.map((one) => one.conversation_id)).toEqual(['c7'])
+  })
+})
+
+describe('a list of unread conversations', () => {
+  it('keeps the open one while it is read', async () => {
+    const view: View = { assignee: 'all', status: 'open', unread: true }
+    const one = conversation('c', 10, { inbound_count: 1 })
+    const other = conversation('d', 5, { inbound_count: 1 })
+    const { hub } = hubOf(() => 1, { '': { items: [one, other] } })
+    const { desk } = deskOf(hub)
+    await desk.load(view)
+    await desk.open('c')
+    const read = { reads: { [ME]: 1 } }
+    desk.deliver([
+      event({ ...one, ...read }, { type: 'conversation_read' }),
+      event({ ...other, ...read }, { type: 'conversation_read' }),
+    ])
+    expect(desk.state.lists[viewKey(view)]?.ids).toEqual(['c'])
+  })
+})
+
+describe('counts and notices', () => {
+  const notice = (number: number, read = false) => ({
+    number,
+    kind: 'assigned' as const,
+    conversation_id: 'c',
+    contact_name: 'Sara',
+    preview: '',
+    at: '',
+    read,
+  })
+  const desk_event = (what: object): ServerFrame =>
+    ({ op: 'ev', p: [0, 1], d: { event: what } }) as unknown as ServerFrame
+
+  it('take what events say after the question over the answer', async () => {
+    const { hub } = hubOf(() => 1)
+    let answer: (counts: { notifications: number; views: Record<string, number> }) => void = () => undefined
+    hub.counts = () => new Promise((resolve) => (answer = resolve))
+    const { desk } = deskOf(hub)
+    const loading = desk.loadDesk()
+    desk.deliver([desk_event({ type: 'counts_changed', views: { 'open/all': 8 } })])
+    answer({ notifications: 2, views: { 'open/all': 7, 'open/none': 3 } })
+    await loading
+    expect(desk.state.counts).toEqual({ 'open/all': 8, 'open/none': 3 })
+    expect(desk.state.notices).toMatchObject({ unread: 2, state: 'absent' })
+  })
+
+  it('are new once, and read one by one or up to a number', async () => {
+    const { hub } = hubOf(() => 1)
+    hub.notices = async () => ({ items: [notice(2), notice(1, true)] })
+    const { desk } = deskOf(hub)
+    await desk.loadDesk()
+    const added = desk_event({ type: 'notification_added', notification: notice(3), unread: 2 })
+    desk.deliver([added, added])
+    expect(desk.state.notices.items.map((one) => one.number)).toEqual([3, 2, 1])
+    expect(desk.state.notices.unread).toBe(2)
+    desk.deliver([desk_event({ type: 'notifications_read', user_id: ME, read_up_to: 0, read: [3], unread: 1 })])
+    expect(desk.state.notices.items.map((one) => one.read)).toEqual([true, false, true])
+    await desk.readNotices({ up_to: 3 })
+    expect(desk.state.notices.items.every((one) => one.read)).toBe(true)
+    expect(desk.state.notices.unread).toBe(0)
+  })
+})

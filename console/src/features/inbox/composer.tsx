@@ -1,4 +1,4 @@
-import { Lock, SendHorizontal, Slash } from 'lucide-react'
+import { Lock, SendHorizontal, Zap } from 'lucide-react'
 import { type KeyboardEvent, type RefObject, useEffect, useId, useLayoutEffect, useMemo, useRef, useState } from 'react'
 import type { Conversation } from '../../api/types'
 import { useHalfMinutes } from '../../app/clock'
@@ -244,7 +244,7 @@ export function Composer({ conversation, field, mode, onMode, next }: Props) {
               requestAnimationFrame(() => requestAnimationFrame(look))
             }}
           >
-            <Slash size={15} aria-hidden />
+            <Zap size={15} aria-hidden />
           </IconButton>
           <Button
             look="primary"

@@ -1,5 +1,19 @@
 import { useNavigate, useSearch } from '@tanstack/react-router'
-import { AlarmClock, ArrowLeft, Check, CircleUser, PanelRight, RotateCcw, Tag, UserMinus, UserPlus } from 'lucide-react'
+import {
+  AlarmClock,
+  ArrowLeft,
+  Check,
+  CheckCheck,
+  CircleUser,
+  Hourglass,
+  PanelRight,
+  Reply,
+  RotateCcw,
+  StickyNote,
+  Tag,
+  UserMinus,
+  UserPlus,
+} from 'lucide-react'
 import { useEffect, useRef, useState } from 'react'
 import { useStore } from 'zustand'
 import { createStore } from 'zustand/vanilla'
@@ -105,8 +119,22 @@ export function ConversationPane({ id, next }: PaneProps) {
   const finish = () => setStatus([id], done ? 'open' : 'resolved')
   const group = t('shortcuts.conversation')
   useCommands([
-    { id: 'inbox.reply', title: t('shortcuts.reply'), group, keys: 'KeyR', run: () => write('message') },
-    { id: 'inbox.note', title: t('shortcuts.note'), group, keys: 'KeyN', run: () => write('note') },
+    {
+      id: 'inbox.reply',
+      title: t('shortcuts.reply'),
+      group,
+      keys: 'KeyR',
+      icon: <Reply size={15} className="rtl:-scale-x-100" />,
+      run: () => write('message'),
+    },
+    {
+      id: 'inbox.note',
+      title: t('shortcuts.note'),
+      group,
+      keys: 'KeyN',
+      icon: <StickyNote size={15} />,
+      run: () => write('note'),
+    },
     {
       id: 'inbox.take',
       title: t(mine ? 'action.release' : 'action.assign'),
@@ -136,6 +164,7 @@ export function ConversationPane({ id, next }: PaneProps) {
       title: t('action.resolveNext'),
       group,
       keys: 'Shift+KeyE',
+      icon: <CheckCheck size={15} />,
       run: () => {
         next()
         setStatus([id], 'resolved')
@@ -165,8 +194,21 @@ export function ConversationPane({ id, next }: PaneProps) {
       icon: <PriorityIcon priority="high" />,
       run: () => pickPriority([id]),
     },
-    { id: 'inbox.pending', title: t('action.pending'), group, run: () => setStatus([id], 'pending') },
-    { id: 'inbox.panel', title: t('panel.toggle'), group, keys: 'KeyI', run: togglePanel },
+    {
+      id: 'inbox.pending',
+      title: t('action.pending'),
+      group,
+      icon: <Hourglass size={15} />,
+      run: () => setStatus([id], 'pending'),
+    },
+    {
+      id: 'inbox.panel',
+      title: t('panel.toggle'),
+      group,
+      keys: 'KeyI',
+      icon: <PanelRight size={15} />,
+      run: togglePanel,
+    },
     {
       id: 'inbox.back',
       title: t('shortcuts.back'),

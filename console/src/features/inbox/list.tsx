@@ -182,7 +182,7 @@ function Mark({ id, name, view }: { id: string; name: string; view: View }) {
   const shown = any ? '' : 'opacity-0 focus-within:opacity-100 group-hover:opacity-100 max-md:hidden'
   return (
     <label className={`absolute inset-y-0 start-0 grid w-14 cursor-pointer place-items-center ${shown}`}>
-      <span className="grid size-9 place-items-center rounded-full bg-panel ring-1 ring-line">
+      <span className="grid size-11 place-items-center rounded-full bg-panel ring-1 ring-line">
         <input
           type="checkbox"
           checked={checked}

@@ -31,7 +31,7 @@ function Choice({ label, onClick, children }: { label: string; onClick: () => vo
       aria-label={label}
       title={label}
       onClick={onClick}
-      className="-me-1.5 inline-flex max-w-full items-center gap-1 rounded px-1.5 py-0.5 hover:bg-hover"
+      className="inline-flex max-w-full items-center gap-1 rounded py-0.5 underline-offset-2 hover:underline"
     >
       {children}
       <ChevronDown size={13} aria-hidden className="shrink-0 text-soft" />
@@ -141,7 +141,7 @@ function Copied({ text }: { text: string }) {
       type="button"
       title={t('panel.copy')}
       onClick={copy}
-      className="-me-1.5 inline-flex max-w-full items-center gap-1.5 rounded px-1.5 py-0.5 hover:bg-hover"
+      className="inline-flex max-w-full items-center gap-1.5 rounded py-0.5 underline-offset-2 hover:underline"
     >
       <bdi dir="ltr" className="truncate tabular-nums">
         {text}
