@@ -1,5 +1,5 @@
 import { act } from 'react'
-import { createRoot } from 'react-dom/client'
+import { createRoot, type Root } from 'react-dom/client'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type Command, commands, keysOn, nameOf, switchKeys, useCommands } from './commands'
 
@@ -24,7 +24,7 @@ describe('a key', () => {
 
 describe('commands', () => {
   const place = document.createElement('div')
-  let root = createRoot(place)
+  let root: Root
   const done: string[] = []
   const press = (code: string, target: EventTarget = document.body, more: object = {}) =>
     target.dispatchEvent(new KeyboardEvent('keydown', { code, key: code, bubbles: true, cancelable: true, ...more }))

@@ -1,6 +1,10 @@
 /** Names of colleagues, channels and teams, labels, canned replies: small, seldom changing, asked for once. */
-import { useQuery } from '@tanstack/react-query'
+import { QueryObserver } from '@tanstack/react-query'
+import { useStore } from 'zustand'
+import { createStore } from 'zustand/vanilla'
 import { client, of } from '../api/client'
+import { queries } from '../api/queries'
+import { session } from '../api/session'
 import { ask, offered } from '../api/soon'
 import type { Agent, CannedReply, Channel, Label, PageOf, SavedView, Team } from '../api/types'
 import { live } from './live'
@@ -25,17 +29,45 @@ async function pages<T>(
 
 const query = (cursor: string | undefined) => ({ params: { query: { limit: 100, ...(cursor ? { cursor } : {}) } } })
 
-function useMapOf<T>(name: string, all: () => Promise<T[]>, key: (one: T) => string): ReadonlyMap<string, T> {
+/** The lists, each asked for once however many rows of a page look at it: one watcher instead of one for each of them. */
+const known = createStore<Readonly<Record<string, ReadonlyMap<string, unknown>>>>()(() => ({}))
+const watchers = new Map<string, () => void>()
+const EMPTY: ReadonlyMap<string, unknown> = new Map()
+
+session.subscribe((now) => {
+  if (now.state !== 'out') return
+  for (const end of watchers.values()) end()
+  watchers.clear()
+  known.setState({}, true)
+})
+
+function watch<T>(name: string, all: () => Promise<T[]>, key: (one: T) => string): string {
   const { me } = live()
-  const { data } = useQuery<ReadonlyMap<string, T>>({
+  const id = `${me.workspace_id}/${me.user_id}/${name}`
+  if (watchers.has(id)) return id
+  const observer = new QueryObserver<ReadonlyMap<string, T>>(queries, {
     queryKey: [me.workspace_id, me.user_id, name],
     queryFn: async () => new Map((await all()).map((one) => [key(one), one] as const)),
     staleTime: FRESH_MS,
   })
-  return data ?? (EMPTY as ReadonlyMap<string, T>)
+  const take = ({ data }: { data: ReadonlyMap<string, T> | undefined }) => {
+    if (data && known.getState()[id] !== data) known.setState({ [id]: data })
+  }
+  watchers.set(id, observer.subscribe(take))
+  take(observer.getCurrentResult())
+  return id
 }
 
-const EMPTY: ReadonlyMap<string, unknown> = new Map()
+function useMapOf<T>(name: string, all: () => Promise<T[]>, key: (one: T) => string): ReadonlyMap<string, T> {
+  const id = watch(name, all, key)
+  return useStore(known, (state) => state[id] ?? EMPTY) as ReadonlyMap<string, T>
+}
+
+/** Asks for a list again, which others may have changed. */
+export function askAgain(name: 'agents' | 'channels' | 'labels' | 'teams' | 'canned' | 'views'): void {
+  const { me } = live()
+  void queries.invalidateQueries({ queryKey: [me.workspace_id, me.user_id, name] })
+}
 
 export const useAgents = () =>
   useMapOf<Agent>(

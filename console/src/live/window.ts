@@ -63,7 +63,8 @@ export function added(window: Window, message: Message, following: boolean): App
   if (window.messages.length === 0 ? message.seq === 1 : message.seq === to + 1) {
     // Whoever reads far above the end keeps their place: the window then ends before the newest.
     if (!following && window.messages.length >= WINDOW) return { window: { ...window, newest }, gap: false }
-    return { window: join({ ...window, newest }, [message], 'end'), gap: false }
+    const kept = window.messages.length >= WINDOW ? window.messages.slice(1 - WINDOW) : window.messages
+    return { window: { messages: [...kept, message], newest }, gap: false }
   }
   return { window: { ...window, newest }, gap: following || atEnd(window) }
 }

@@ -3,7 +3,7 @@ import { AlarmClock, CalendarClock, CircleUser, MessageCircleReply, Tag, UserMin
 import { failure } from '../../api/client'
 import type { Agent, Conversation, Priority, Status } from '../../api/types'
 import { live, useDesk } from '../../app/live'
-import { useAgents, useLabels, useTeams } from '../../app/people'
+import { askAgain, useAgents, useLabels, useTeams } from '../../app/people'
 import { type PickItem, pick } from '../../app/pick'
 import { toast, toastFailure } from '../../app/toasts'
 import { t } from '../../i18n'
@@ -137,6 +137,7 @@ export function pickAssignee(ids: readonly string[]): void {
         : []),
     ]
   }
+  askAgain('agents')
   pick({ title: t('assign.title'), placeholder: t('assign.placeholder'), useItems })
 }
 

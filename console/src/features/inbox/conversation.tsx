@@ -14,7 +14,7 @@ import {
   UserMinus,
   UserPlus,
 } from 'lucide-react'
-import { useEffect, useRef, useState } from 'react'
+import { useDeferredValue, useEffect, useRef, useState } from 'react'
 import { useStore } from 'zustand'
 import { createStore } from 'zustand/vanilla'
 import type { Conversation as ConversationData } from '../../api/types'
@@ -54,6 +54,8 @@ function togglePanel(): void {
     panel.setState((state) => ({ over: !state.over }))
   }
 }
+
+const closePanel = (): void => panel.setState({ over: false })
 
 /** Says that what is on the screen has been read, while somebody can see it. */
 function useReading(id: string): void {
@@ -100,6 +102,8 @@ interface PaneProps {
 export function ConversationPane({ id, next }: PaneProps) {
   const { me } = live()
   const conversation = useDesk((state) => state.conversations.get(id))
+  // The panel may lag behind while messages pour in: writing comes first.
+  const calm = useDeferredValue(conversation)
   const failed = useDesk((state) => state.threads.get(id)?.state === 'failed')
   const { at } = useSearch({ from: '/inbox' })
   const { beside, over } = useStore(panel)
@@ -217,7 +221,7 @@ export function ConversationPane({ id, next }: PaneProps) {
       hidden: true,
       run: () => {
         if (document.activeElement === field.current) field.current?.blur()
-        else if (panel.getState().over) panel.setState({ over: false })
+        else if (panel.getState().over) closePanel()
         else back()
       },
     },
@@ -237,11 +241,11 @@ export function ConversationPane({ id, next }: PaneProps) {
           <Composer conversation={conversation} field={field} mode={mode} onMode={setMode} next={next} />
         )}
       </section>
-      {conversation && (
+      {calm && (
         <div
           className={`min-h-0 ${over ? 'max-xl:absolute max-xl:inset-y-0 max-xl:end-0 max-xl:z-20 max-xl:w-72 max-xl:max-w-full max-xl:shadow-xl' : 'max-xl:hidden'} ${beside ? '' : 'xl:hidden'}`}
         >
-          <ContactPanel conversation={conversation} close={() => panel.setState({ over: false })} />
+          <ContactPanel conversation={calm} close={closePanel} />
         </div>
       )}
     </div>

@@ -65,14 +65,14 @@ export function ConversationList({ view, chosen }: Props) {
   if (ids.length === 0) return <Nothing view={view} />
   return (
     <div ref={scroller} className="h-full overflow-y-auto" data-testid="conversations">
-      <ul aria-label={t('list.label')} className="relative" ref={(element) => tall(element, rows.getTotalSize())}>
+      <ul aria-label={t('list.label')} className="relative" style={{ height: rows.getTotalSize() }}>
         {items.map((item) => (
           <li
             key={item.key}
             aria-posinset={item.index + 1}
             aria-setsize={list.next ? -1 : ids.length}
             className="absolute inset-x-0 top-0"
-            ref={(element) => shift(element, item.start)}
+            style={{ transform: `translateY(${item.start}px)` }}
           >
             <Row id={ids[item.index] as string} view={view} active={ids[item.index] === chosen} />
           </li>
@@ -85,13 +85,6 @@ export function ConversationList({ view, chosen }: Props) {
       )}
     </div>
   )
-}
-
-export function tall(element: HTMLElement | null, height: number): void {
-  if (element) element.style.height = `${height}px`
-}
-export function shift(element: HTMLElement | null, by: number): void {
-  if (element) element.style.transform = `translateY(${by}px)`
 }
 
 function Nothing({ view }: { view: View }) {

@@ -1,12 +1,13 @@
 import { Link } from '@tanstack/react-router'
 import { Ban, Check, ChevronDown, Copy, Pencil, Plus, X } from 'lucide-react'
-import { type FormEvent, type ReactNode, useState } from 'react'
+import { type FormEvent, memo, type ReactNode, useState } from 'react'
+import { useStore } from 'zustand'
 import type { Contact, Conversation } from '../../api/types'
 import { useHalfMinutes } from '../../app/clock'
 import { live } from '../../app/live'
 import { useAgents, useChannels, useLabels, useTeams } from '../../app/people'
 import { toast, toastFailure } from '../../app/toasts'
-import { t } from '../../i18n'
+import { language, t } from '../../i18n'
 import { duration, moment, number, short } from '../../i18n/format'
 import { IconButton } from '../../ui/button'
 import { carryOut, pickAssignee, pickLabels, pickPriority } from './actions'
@@ -39,7 +40,13 @@ function Choice({ label, onClick, children }: { label: string; onClick: () => vo
   )
 }
 
-export function ContactPanel({ conversation, close }: { conversation: Conversation; close: () => void }) {
+interface PanelProps {
+  conversation: Conversation
+  close: () => void
+}
+
+export const ContactPanel = memo(function ContactPanel({ conversation, close }: PanelProps) {
+  useStore(language, (state) => state.language)
   const contact = useContact(conversation.contact_id).data
   const channel = useChannels().get(conversation.channel_id)
   return (
@@ -72,7 +79,7 @@ export function ContactPanel({ conversation, close }: { conversation: Conversati
       {contact && <Block contact={contact} />}
     </aside>
   )
-}
+})
 
 /** The contact's name, which agents may set. */
 function Name({ conversation }: { conversation: Conversation }) {

@@ -12,28 +12,19 @@ import { unread } from '../../live/view'
 import { atEnd, first } from '../../live/window'
 import { Button } from '../../ui/button'
 import { Blank, Skeleton } from '../../ui/state'
-import { shift, tall } from './list'
 import { MessageRow, PendingRow } from './message'
 
 /** A page is asked for when so few messages are left on a side. */
 const AHEAD = 10
 const END_PX = 60
+/** So long, the rows about a message that was asked for are still being measured. */
+const SETTLED_MS = 250
 
-type Item = { key: string; message: Message; day: boolean; fresh: boolean } | { key: string; pending: Pending }
-
-function itemsOf(messages: readonly Message[], pending: readonly Pending[], freshFrom: number): Item[] {
-  const items: Item[] = messages.map((message, index) => {
-    const before = messages[index - 1]
-    return {
-      key: message.client_key ?? message.id,
-      message,
-      day: !before || !sameDay(before.created_at, message.created_at),
-      fresh: message.seq === freshFrom,
-    }
-  })
+/** What was not confirmed yet and is not among the messages. */
+function waiting(messages: readonly Message[], pending: readonly Pending[]): readonly Pending[] {
+  if (pending.length === 0) return pending
   const known = new Set(messages.map((message) => message.client_key))
-  for (const one of pending) if (!known.has(one.key)) items.push({ key: one.key, pending: one })
-  return items
+  return pending.filter((one) => !known.has(one.key))
 }
 
 /** The number of the first message that was unread when the conversation was opened; 0 if there was none. */
@@ -86,14 +77,18 @@ function Messages({ id, at }: { id: string; at: number | undefined }) {
   const messages = window?.messages ?? []
   const freshFrom = useFirstUnread(id, thread?.state === 'ready')
   const pending = useMemo(() => everything.filter((one) => one.conversation_id === id), [everything, id])
-  const items = useMemo(() => itemsOf(messages, pending, freshFrom), [messages, pending, freshFrom])
+  const unconfirmed = useMemo(() => waiting(messages, pending), [messages, pending])
+  const count = messages.length + unconfirmed.length
   const [below, setBelow] = useState(false)
   const rows = useVirtualizer({
-    count: items.length,
+    count,
     getScrollElement: () => scroller.current,
     estimateSize: () => 64,
     overscan: 8,
-    getItemKey: (index) => items[index]?.key ?? index,
+    getItemKey: (index) => {
+      const message = messages[index]
+      return message ? (message.client_key ?? message.id) : (unconfirmed[index - messages.length]?.key ?? index)
+    },
     anchorTo: 'end',
     followOnAppend: true,
     scrollEndThreshold: END_PX,
@@ -102,20 +97,28 @@ function Messages({ id, at }: { id: string; at: number | undefined }) {
   })
   const opened = useRef(false)
   useLayoutEffect(() => {
-    if (opened.current || items.length === 0) return
+    if (opened.current || count === 0) return
     opened.current = true
     if (!at) rows.scrollToEnd()
   })
-  // A message that was asked for: brought into the window first, then onto the screen.
-  const wanted = at ? items.findIndex((one) => 'message' in one && one.message.seq === at) : -1
-  const brought = useRef<number>(undefined)
+  // A message that was asked for is brought into the window, then onto the screen; no page may come between.
+  const wanted = at ? at - (messages[0]?.seq ?? at + 1) : -1
+  const [brought, setBrought] = useState<number>()
+  const bringing = at !== undefined && brought !== at
   useEffect(() => {
-    if (!at || brought.current === at) return
-    if (wanted >= 0) {
-      brought.current = at
-      rows.scrollToIndex(wanted, { align: 'center' })
-    } else void desk.show(id, at).catch(toastFailure)
-  }, [at, wanted, desk, id, rows])
+    if (!bringing || at === undefined) return
+    if (wanted < 0 || wanted >= messages.length) {
+      void desk.show(id, at).catch((error) => {
+        toastFailure(error)
+        setBrought(at)
+      })
+      return
+    }
+    rows.scrollToIndex(wanted, { align: 'center' })
+    // The rows about it are measured first; then it stays where it is.
+    const timer = setTimeout(() => setBrought(at), SETTLED_MS)
+    return () => clearTimeout(timer)
+  }, [bringing, at, wanted, messages.length, desk, id, rows])
   // What was written here is looked at at once, wherever the reader was.
   const newestKey = pending.at(-1)?.key
   useEffect(() => {
@@ -129,10 +132,10 @@ function Messages({ id, at }: { id: string; at: number | undefined }) {
   const ended = window !== undefined && atEnd(window)
   const paging = thread?.paging ?? false
   useEffect(() => {
-    if (paging || items.length === 0) return
+    if (paging || count === 0 || bringing) return
     if (top < AHEAD && more) void desk.before(id)
-    else if (bottom > items.length - AHEAD && !ended) void desk.after(id)
-  }, [top, bottom, more, ended, paging, items.length, desk, id])
+    else if (bottom > count - AHEAD && !ended) void desk.after(id)
+  }, [top, bottom, more, ended, paging, bringing, count, desk, id])
 
   // How many came while the reader was further up.
   const newest = window?.newest ?? 0
@@ -150,7 +153,7 @@ function Messages({ id, at }: { id: string; at: number | undefined }) {
   const toEnd = () => {
     void desk.toEnd(id).then(() => rows.scrollToEnd())
   }
-  if (items.length === 0) return <Blank title={t('thread.empty')} />
+  if (count === 0) return <Blank title={t('thread.empty')} />
   return (
     <div className="relative h-full">
       <section
@@ -161,32 +164,27 @@ function Messages({ id, at }: { id: string; at: number | undefined }) {
         aria-label={t('thread.label')}
         className="h-full overflow-y-auto overflow-x-hidden"
       >
-        <ol className="relative mx-auto w-full max-w-3xl" ref={(element) => tall(element, rows.getTotalSize())}>
+        <ol className="relative mx-auto w-full max-w-3xl" style={{ height: rows.getTotalSize() }}>
           {shown.map((item) => {
-            const one = items[item.index]
-            if (!one) return null
+            const message = messages[item.index]
+            const before = messages[item.index - 1]
+            const one = unconfirmed[item.index - messages.length]
             return (
               <li
                 key={item.key}
                 data-index={item.index}
                 className="absolute inset-x-0 top-0 px-4"
-                ref={(element) => {
-                  shift(element, item.start)
-                  rows.measureElement(element)
-                }}
+                ref={rows.measureElement}
+                style={{ transform: `translateY(${item.start}px)` }}
               >
-                {'message' in one && one.day && <Divider text={day(one.message.created_at)} />}
-                {'message' in one && one.fresh && <Divider text={t('thread.unreadHere')} loud />}
-                {'message' in one ? (
-                  <MessageRow
-                    message={one.message}
-                    before={messageAt(items, item.index - 1)}
-                    agents={agents}
-                    marked={one.message.seq === at}
-                  />
-                ) : (
-                  <PendingRow pending={one.pending} />
+                {message && !(before && sameDay(before.created_at, message.created_at)) && (
+                  <Divider text={day(message.created_at)} />
                 )}
+                {message?.seq === freshFrom && <Divider text={t('thread.unreadHere')} loud />}
+                {message && (
+                  <MessageRow message={message} before={before} agents={agents} marked={message.seq === at} />
+                )}
+                {one && <PendingRow pending={one} />}
               </li>
             )
           })}
@@ -204,11 +202,6 @@ function Messages({ id, at }: { id: string; at: number | undefined }) {
       )}
     </div>
   )
-}
-
-function messageAt(items: readonly Item[], index: number): Message | undefined {
-  const one = items[index]
-  return one && 'message' in one ? one.message : undefined
 }
 
 function Divider({ text, loud = false }: { text: string; loud?: boolean }) {
