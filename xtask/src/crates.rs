@@ -11,9 +11,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ("schemas", &[]),
     ("storage", &["schemas"]),
     ("ingest", &["schemas", "storage"]),
-    ("analytics", &["schemas", "storage"]),
+    ("sentiment", &[]),
+    ("analytics", &["schemas", "storage", "sentiment"]),
     ("console", &[]),
-    ("gateway", &["schemas", "storage", "ingest", "analytics", "console"]),
+    ("gateway", &["schemas", "storage", "ingest", "analytics", "sentiment", "console"]),
     ("load-tests", &["schemas"]),
     ("xtask", &[]),
 ];
