@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::channel::Channel;
 use crate::contact::Identity;
-use crate::conversation::{Priority, Status};
+use crate::conversation::{ConversationChanges, Priority, Status};
+use crate::desk::SettingChange;
 use crate::message::{Author, Body, DeliveryError, DeliveryStatus};
 use crate::workspace::{Agent, Availability};
 use crate::{ChannelId, CommandId, ContactId, ConversationId, MessageId, Timestamp, UserId, WorkspaceId};
@@ -258,6 +259,13 @@ pub enum Command {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         remove: Vec<String>,
     },
+    /// Several changes of a conversation that are decided as one: all of them or none.
+    ChangeConversation {
+        /// Where.
+        conversation_id: ConversationId,
+        /// What is to be different.
+        changes: ConversationChanges,
+    },
     /// A person has seen a conversation up to a message.
     MarkRead {
         /// Where.
@@ -280,6 +288,25 @@ pub enum Command {
         /// Blocked or no longer.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         blocked: Option<bool>,
+    },
+    /// A person has read notifications.
+    ReadNotifications {
+        /// Who.
+        user_id: UserId,
+        /// All up to this number.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        up_to: Option<u64>,
+        /// And these.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        numbers: Vec<u64>,
+    },
+    /// A setting that the engine does not need was stored: whoever shows it is to hear of it.
+    AnnounceSetting {
+        /// Whom alone it concerns; everybody, if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        user_id: Option<UserId>,
+        /// As it is now.
+        change: Box<SettingChange>,
     },
     /// A channel was made or its settings changed.
     ConfigureChannel {
@@ -350,6 +377,7 @@ impl Command {
             | Self::Assign { conversation_id, .. }
             | Self::SetPriority { conversation_id, .. }
             | Self::ChangeLabels { conversation_id, .. }
+            | Self::ChangeConversation { conversation_id, .. }
             | Self::MarkRead { conversation_id, .. }
             | Self::FireTimer { conversation_id, .. }
             | Self::BeginSend { conversation_id, .. }
@@ -358,6 +386,8 @@ impl Command {
             | Self::RecordDelivery { .. }
             | Self::StartConversation { .. }
             | Self::UpdateContact { .. }
+            | Self::ReadNotifications { .. }
+            | Self::AnnounceSetting { .. }
             | Self::ConfigureChannel { .. }
             | Self::ConfigureAgent { .. }
             | Self::SetPresence { .. }

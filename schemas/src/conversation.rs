@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::message::{Author, Direction};
 use crate::workspace::Role;
-use crate::{ChannelId, ContactId, ConversationId, Timestamp, UserId};
+use crate::{ChannelId, ContactId, ConversationId, TeamId, Timestamp, UserId};
 
 /// Where a conversation stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
@@ -105,6 +105,9 @@ pub struct Conversation {
     /// Who handles it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assignee: Option<UserId>,
+    /// The team that it was given to. A team that has since been removed stays named here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<TeamId>,
     /// How soon it wants an answer.
     #[serde(default)]
     pub priority: Priority,
@@ -143,6 +146,56 @@ pub struct Conversation {
     /// How many of them each person has seen. Unread for somebody = `inbound_count` − theirs, or all if they are absent.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub reads: BTreeMap<UserId, u64>,
+}
+
+/// Labels to put on and take off.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct LabelChanges {
+    /// Put on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub add: Vec<String>,
+    /// Taken off.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remove: Vec<String>,
+}
+
+impl LabelChanges {
+    /// Whether nothing is to be changed.
+    pub const fn is_empty(&self) -> bool {
+        self.add.is_empty() && self.remove.is_empty()
+    }
+}
+
+/// Changes of a conversation that are decided as one: all of them take effect, or none. What is absent stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ConversationChanges {
+    /// Another status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<Status>,
+    /// With status `snoozed`: when it comes back. Absent: when the contact writes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snoozed_until: Option<Timestamp>,
+    /// Another assignee; `null` gives it back.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::api::present")]
+    #[schema(value_type = Option<UserId>)]
+    pub assignee: Option<Option<UserId>>,
+    /// Another team; `null` takes it from its team.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::api::present")]
+    #[schema(value_type = Option<TeamId>)]
+    pub team: Option<Option<TeamId>>,
+    /// Another priority.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
+    /// Labels to put on and take off.
+    #[serde(default, skip_serializing_if = "LabelChanges::is_empty")]
+    pub labels: LabelChanges,
+}
+
+impl ConversationChanges {
+    /// Whether nothing is to be changed.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Conversation {

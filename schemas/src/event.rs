@@ -3,7 +3,7 @@
 //! The engine's state is the fold of its events; sockets, analytics and senders read nothing else. The sequence of a
 //! partition's events is a pure function of the sequence of its commands: the same commands give the same bytes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -12,9 +12,10 @@ use crate::channel::Channel;
 use crate::command::{Actor, DeliveryReport};
 use crate::contact::Contact;
 use crate::conversation::{Conversation, Priority, Status};
+use crate::desk::{Notification, SettingChange};
 use crate::message::{DeliveryError, DeliveryStatus, Direction, Message};
 use crate::workspace::{Agent, Availability};
-use crate::{ChannelId, CommandId, ConversationId, EventId, MessageId, Timestamp, UserId, WorkspaceId};
+use crate::{ChannelId, CommandId, ConversationId, EventId, MessageId, TeamId, Timestamp, UserId, WorkspaceId};
 
 /// The version of [`EventRecord`] that this code writes. Raised only if old readers would misread the record.
 pub const EVENT_VERSION: u16 = 1;
@@ -165,6 +166,15 @@ pub enum Event {
         /// Why.
         reason: AssignmentReason,
     },
+    /// A conversation was given to a team, or taken from one.
+    ConversationTeamChanged {
+        /// Which it was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<TeamId>,
+        /// Which it is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<TeamId>,
+    },
     /// A conversation's priority changed.
     ConversationPriorityChanged {
         /// What it was.
@@ -264,6 +274,40 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
         gateways: BTreeSet<String>,
     },
+    /// How many conversations stand in views, for those views in which it changed.
+    CountsChanged {
+        /// The number of conversations by view, such as `open/all` or `open/<user>`.
+        views: BTreeMap<String, u64>,
+    },
+    /// Somebody is told of something. Only for them.
+    NotificationAdded {
+        /// Who.
+        user_id: UserId,
+        /// Of what.
+        notification: Notification,
+        /// How many they have not read, this one included.
+        unread: u64,
+    },
+    /// Somebody has read notifications. Only for them.
+    NotificationsRead {
+        /// Who.
+        user_id: UserId,
+        /// All up to this number are read.
+        read_up_to: u64,
+        /// Those after it that are read.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        read: BTreeSet<u64>,
+        /// How many they have not read.
+        unread: u64,
+    },
+    /// A setting was changed.
+    SettingChanged {
+        /// Whom alone it concerns; everybody, if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        user_id: Option<UserId>,
+        /// As it is now.
+        change: Box<SettingChange>,
+    },
     /// A command ended; only for commands whose sender waits.
     CommandSettled {
         /// The command's idempotency key.
@@ -294,6 +338,7 @@ impl Event {
             Self::ConversationCreated { .. } => "conversation_created",
             Self::ConversationStatusChanged { .. } => "conversation_status_changed",
             Self::ConversationAssigned { .. } => "conversation_assigned",
+            Self::ConversationTeamChanged { .. } => "conversation_team_changed",
             Self::ConversationPriorityChanged { .. } => "conversation_priority_changed",
             Self::ConversationLabelsChanged { .. } => "conversation_labels_changed",
             Self::ConversationRead { .. } => "conversation_read",
@@ -305,6 +350,10 @@ impl Event {
             Self::ChannelConfigured { .. } => "channel_configured",
             Self::AgentConfigured { .. } => "agent_configured",
             Self::AgentPresenceChanged { .. } => "agent_presence_changed",
+            Self::CountsChanged { .. } => "counts_changed",
+            Self::NotificationAdded { .. } => "notification_added",
+            Self::NotificationsRead { .. } => "notifications_read",
+            Self::SettingChanged { .. } => "setting_changed",
             Self::CommandSettled { .. } => "command_settled",
         }
     }

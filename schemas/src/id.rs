@@ -143,6 +143,10 @@ id!(
     TeamId
 );
 id!(
+    /// Filters of the list of conversations that somebody keeps under a name.
+    SavedViewId
+);
+id!(
     /// One entry of a workspace's audit trail.
     AuditEntryId
 );

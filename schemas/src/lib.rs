@@ -16,7 +16,9 @@ pub mod time;
 pub mod channel;
 pub mod contact;
 pub mod conversation;
+pub mod desk;
 pub mod message;
+pub mod template;
 pub mod workspace;
 
 pub mod governance;
@@ -33,6 +35,6 @@ pub mod socket;
 
 pub use id::{
     AuditEntryId, ChannelId, CommandId, ContactId, ConversationId, DeadLetterId, ErasureRequestId, EventId, MessageId,
-    SessionId, TeamId, TokenId, UserId, WorkspaceId,
+    SavedViewId, SessionId, TeamId, TokenId, UserId, WorkspaceId,
 };
 pub use time::Timestamp;

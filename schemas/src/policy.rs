@@ -36,6 +36,14 @@ pub enum Action {
     ReadLabels,
     /// Make and remove labels.
     ManageLabels,
+    /// See canned replies.
+    ReadCannedReplies,
+    /// Make, change and remove canned replies.
+    ManageCannedReplies,
+    /// Make, change and remove teams.
+    ManageTeams,
+    /// Share saved views, and change those that others share.
+    ShareViews,
     /// See webhooks that could not be read.
     ReadDeadLetters,
     /// Replay and discard them.
@@ -48,7 +56,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 22] = [
         Self::ReadWorkspace,
         Self::ManageWorkspace,
         Self::CreateWorkspaces,
@@ -63,6 +71,10 @@ impl Action {
         Self::WriteConversations,
         Self::ReadLabels,
         Self::ManageLabels,
+        Self::ReadCannedReplies,
+        Self::ManageCannedReplies,
+        Self::ManageTeams,
+        Self::ShareViews,
         Self::ReadDeadLetters,
         Self::ManageDeadLetters,
         Self::ReadKpis,
@@ -86,6 +98,10 @@ impl Action {
             Self::WriteConversations => "write in conversations",
             Self::ReadLabels => "see labels",
             Self::ManageLabels => "change labels",
+            Self::ReadCannedReplies => "see canned replies",
+            Self::ManageCannedReplies => "change canned replies",
+            Self::ManageTeams => "change teams",
+            Self::ShareViews => "share views",
             Self::ReadDeadLetters => "see dead letters",
             Self::ManageDeadLetters => "replay or discard dead letters",
             Self::ReadKpis => "see KPIs",
@@ -99,15 +115,20 @@ pub const fn allows(role: Role, action: Action) -> bool {
     use Role::{Admin, Agent, Analyst, Manager, Owner};
     match action {
         Action::ManageWorkspace | Action::CreateWorkspaces => matches!(role, Owner),
-        Action::ManageMembers | Action::ManageChannels | Action::ManageTokens => matches!(role, Owner | Admin),
-        Action::ManageLabels | Action::ReadDeadLetters | Action::ManageDeadLetters => {
-            matches!(role, Owner | Admin | Manager)
+        Action::ManageMembers | Action::ManageTeams | Action::ManageChannels | Action::ManageTokens => {
+            matches!(role, Owner | Admin)
         }
+        Action::ManageLabels
+        | Action::ManageCannedReplies
+        | Action::ShareViews
+        | Action::ReadDeadLetters
+        | Action::ManageDeadLetters => matches!(role, Owner | Admin | Manager),
         Action::ReadChannels
         | Action::ReadContacts
         | Action::EditContacts
         | Action::ReadConversations
-        | Action::WriteConversations => matches!(role, Owner | Admin | Manager | Agent),
+        | Action::WriteConversations
+        | Action::ReadCannedReplies => matches!(role, Owner | Admin | Manager | Agent),
         Action::ReadKpis | Action::RunSql => matches!(role, Owner | Admin | Manager | Analyst),
         Action::ReadWorkspace | Action::ReadMembers | Action::ReadLabels => true,
     }

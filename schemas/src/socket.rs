@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::problem::ErrorCode;
 use crate::channel::Secret;
-use crate::conversation::{Priority, Status};
+use crate::conversation::{ConversationChanges, Priority, Status};
 use crate::event::EventRecord;
 use crate::kpi::KpiBoard;
 use crate::message::Body;
@@ -158,6 +158,24 @@ pub enum ClientCommand {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         remove: Vec<String>,
     },
+    /// Several changes at once: all of them or none.
+    #[serde(rename = "conversation.change")]
+    ConversationChange {
+        /// Where.
+        conversation_id: ConversationId,
+        /// What is to be different.
+        change: ConversationChanges,
+    },
+    /// The person has read notifications.
+    #[serde(rename = "notifications.read")]
+    NotificationsRead {
+        /// All up to this number.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        up_to: Option<u64>,
+        /// And these; at most 1,000.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        numbers: Vec<u64>,
+    },
     /// The person has seen the conversation up to a message.
     #[serde(rename = "conversation.read")]
     ConversationRead {
@@ -198,10 +216,11 @@ impl ClientCommand {
             | Self::ConversationAssign { conversation_id, .. }
             | Self::ConversationSetPriority { conversation_id, .. }
             | Self::ConversationLabels { conversation_id, .. }
+            | Self::ConversationChange { conversation_id, .. }
             | Self::ConversationRead { conversation_id, .. }
             | Self::Typing { conversation_id }
             | Self::Viewing { conversation_id } => Some(*conversation_id),
-            Self::PresenceSet { .. } => None,
+            Self::NotificationsRead { .. } | Self::PresenceSet { .. } => None,
         }
     }
 }
@@ -227,7 +246,7 @@ pub enum ClientFrame {
     /// Signs in; again, to renew the access token.
     Auth(Auth),
     /// Subscribes to a topic: `inbox` (all events that the person may see), `conversation:<id>` (those of one),
-    /// `presence` (of colleagues), `kpis` (the live board).
+    /// `desk` (counts of views, notifications, changed settings), `presence` (of colleagues), `kpis` (the live board).
     Sub {
         /// Comes back in the answer.
         id: u64,

@@ -122,6 +122,8 @@ value_from! {
     crate::TokenId => |id| Self::Uuid(*id.as_bytes()),
     crate::SessionId => |id| Self::Uuid(*id.as_bytes()),
     crate::DeadLetterId => |id| Self::Uuid(*id.as_bytes()),
+    crate::TeamId => |id| Self::Uuid(*id.as_bytes()),
+    crate::SavedViewId => |id| Self::Uuid(*id.as_bytes()),
     &str => |text| Self::Text(text.to_owned()),
     String => |text| Self::Text(text),
     i64 => |n| Self::Int(n),
@@ -211,7 +213,7 @@ tables! {
     OUTBOX = "outbox" (int("partition")) (int("last_offset")) Ascending (BODY);
     /// Conversations; `engine` holds what only the engine needs of them.
     CONVERSATIONS = "conversations" (WORKSPACE, uuid("conversation_id")) () Ascending (BODY, column("engine", ColumnType::Blob));
-    /// Lists of conversations: `view` is a status and who holds it, such as `open/all` or `open/none` or `open/<user>`.
+    /// Lists of conversations: `view` is a status and whose, such as `open/all`, `open/none`, `open/<user>`, `open/team:<team>`.
     CONVERSATION_VIEWS = "conversation_views" (WORKSPACE, text("view")) (timestamp("last_activity_at"), uuid("conversation_id")) Descending ();
     /// The conversations of a contact.
     CONTACT_CONVERSATIONS = "contact_conversations" (WORKSPACE, uuid("contact_id")) (uuid("conversation_id")) Descending (uuid("channel_id"));
@@ -252,6 +254,21 @@ tables! {
     SENDER_TURNS = "sender_turns" (int("partition")) () Ascending (int("turn"));
     /// The gateways that run (`kind` = "gateway"): each writes another `beat` again and again.
     NODES = "nodes" (text("kind")) (text("name")) Ascending (int("beat"));
+
+    // What people work with at the desk: the first three are written by the gateway, the others by the engine.
+
+    /// Texts that agents answer with.
+    CANNED_REPLIES = "canned_replies" (WORKSPACE) (text("shortcut")) Ascending (BODY);
+    /// Teams with their members.
+    TEAMS = "teams" (WORKSPACE) (uuid("team_id")) Ascending (BODY);
+    /// Filters of the list of conversations, under names.
+    SAVED_VIEWS = "saved_views" (WORKSPACE) (uuid("saved_view_id")) Ascending (BODY);
+    /// How many conversations stand in a view such as `open/all`; a view without any has no row.
+    VIEW_COUNTS = "view_counts" (WORKSPACE) (text("view")) Ascending (int("count"));
+    /// What people were told of, newest first; the oldest are removed.
+    NOTIFICATIONS = "notifications" (WORKSPACE, uuid("user_id")) (int("number")) Descending (BODY);
+    /// How many notifications people have had, and which of them they have read.
+    NOTIFICATION_MARKS = "notification_marks" (WORKSPACE) (uuid("user_id")) Ascending (BODY);
 }
 
 impl Table {

@@ -61,13 +61,22 @@ impl Role {
     }
 }
 
-/// A group of members. Nothing gives a team a meaning yet: who sees and gets what follows from roles alone.
+/// The most teams of a workspace.
+pub const TEAMS_PER_WORKSPACE: usize = 100;
+
+/// The most members of a team.
+pub const MEMBERS_PER_TEAM: usize = 200;
+
+/// A group of members to whom conversations can be given. Who sees what follows from roles alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Team {
     /// Its id.
     pub id: TeamId,
     /// What people call it, 1 to 100 characters.
     pub name: String,
+    /// Who belongs to it.
+    #[serde(default)]
+    pub members: BTreeSet<UserId>,
     /// When it was made.
     pub created_at: Timestamp,
 }

@@ -160,6 +160,7 @@ impl World {
             snoozed_until: None,
             assignee: None,
             priority: Priority::Normal,
+            team: None,
             labels: BTreeSet::new(),
             participants: BTreeSet::new(),
             created_at: self.now,

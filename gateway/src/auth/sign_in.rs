@@ -136,13 +136,42 @@ impl SignInService {
             return Err(SignInError::Refused);
         };
         self.throttle.succeeded(&email);
+        self.begin_session(&user, *workspace_id, membership).await
+    }
+
+    /// Signs a person who is signed in by a password into another of their workspaces, and ends the sign-in that they had.
+    ///
+    /// # Errors
+    /// [`DirectoryError::NotFound`] if they do not belong to it; otherwise as its parts.
+    pub async fn switch(
+        &self,
+        user_id: UserId,
+        session_id: SessionId,
+        workspace_id: WorkspaceId,
+    ) -> Result<Tokens, SignInError> {
+        let user = self.directory.user(user_id).await?.filter(|user| !user.disabled).ok_or(SignInError::Refused)?;
+        let membership = self.directory.membership(workspace_id, user_id).await?.filter(|member| member.active);
+        let membership = membership.ok_or(DirectoryError::NotFound { what: "workspace" })?;
+        let tokens = self.begin_session(&user, workspace_id, &membership).await?;
+        self.directory.revoke_session(session_id).await?;
+        self.authenticator.forget_all();
+        Ok(tokens)
+    }
+
+    async fn begin_session(
+        &self,
+        user: &UserRecord,
+        workspace_id: WorkspaceId,
+        membership: &Membership,
+    ) -> Result<Tokens, SignInError> {
+        let now = self.directory.now();
         let session_id = SessionId::new(now, &rand::random());
         let (refresh_token, current_hash) = self.refresh_tokens.first(session_id);
         let (idle, absolute) = self.lifetimes(membership.role);
         let session = SessionRecord {
             id: session_id,
             user_id: user.id,
-            workspace_id: *workspace_id,
+            workspace_id,
             created_at: now,
             last_used_at: now,
             expires_at: now.after(absolute),
@@ -153,7 +182,7 @@ impl SignInService {
         };
         self.make_room(user.id).await?;
         self.directory.create_session(&session).await?;
-        self.tokens(&session, refresh_token, &user, membership).await
+        self.tokens(&session, refresh_token, user, membership).await
     }
 
     /// Changes a refresh token for new tokens.
@@ -317,7 +346,7 @@ impl SignInService {
             access_token,
             token_type: "Bearer".to_owned(),
             expires_in: self.access_tokens.lifetime_s(),
-            refresh_token,
+            refresh_token: Some(refresh_token),
             session_id: session.id,
             me: self.describe(session.workspace_id, user, membership).await?,
         })

@@ -232,7 +232,7 @@ pub(super) fn user(config: &Config, command: UserCommand) -> anyhow::Result<Exit
             commands.append(&configure_agent(&commands, workspace, Actor::System, membership.agent())).await?;
         }
         let shown = (made_here && created).then(|| password.expose());
-        Ok(json!({ "member": membership.member(user.email), "had_sign_in": !created, "password": shown }))
+        Ok(json!({ "member": membership.member(user.email, Vec::new()), "had_sign_in": !created, "password": shown }))
     })?;
     print_json(&answer)?;
     Ok(ExitCode::SUCCESS)

@@ -50,6 +50,9 @@ const DERIVED: &[&Table] = &[
     t::ASSIGNMENT_QUEUE,
     t::TIMERS,
     t::PENDING_SENDS,
+    t::VIEW_COUNTS,
+    t::NOTIFICATIONS,
+    t::NOTIFICATION_MARKS,
 ];
 
 /// The hub's log for reading; what is appended to `events` is compared, what is appended to `commands` refused.

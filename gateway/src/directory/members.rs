@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use schemas::api::workspace::Member;
 use schemas::tables::{MEMBERSHIPS, USER_WORKSPACES};
 use schemas::workspace::{Agent, Availability, Role};
-use schemas::{Timestamp, UserId, WorkspaceId};
+use schemas::{TeamId, Timestamp, UserId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 use storage::tables::{Key, Row, Scan, TablesError};
 
@@ -56,7 +56,7 @@ impl Membership {
     }
 
     /// The member as the API shows them.
-    pub fn member(&self, email: String) -> Member {
+    pub fn member(&self, email: String, teams: Vec<TeamId>) -> Member {
         Member {
             user_id: self.user_id,
             email,
@@ -64,7 +64,7 @@ impl Membership {
             role: self.role,
             active: self.active,
             capacity: self.capacity,
-            teams: Vec::new(),
+            teams,
             created_at: self.created_at,
         }
     }

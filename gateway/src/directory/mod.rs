@@ -1,4 +1,4 @@
-//! What people set up: workspaces, people, memberships, channels, labels, tokens, sign-ins, dead letters.
+//! What people set up: workspaces, people, memberships, channels, labels, tokens, sign-ins, dead letters, and what stands at the desk.
 //!
 //! A typed repository over the tables. Whatever belongs to a workspace is reached only by a function that takes the
 //! [`WorkspaceId`] first, so a foreign id finds nothing. Every write is durable when it returns. What must be unique is
@@ -16,6 +16,7 @@ use storage::tables::{Key, Row, Scan, Sync, Tables, TablesError};
 
 pub mod channels;
 pub mod dead_letters;
+pub mod desk;
 pub mod installation;
 pub mod members;
 pub mod propagate;

@@ -1,13 +1,16 @@
 //! Appends commands on behalf of a caller and waits for what the engine decides.
 
+use futures::future::join_all;
 use schemas::api::problem::ErrorCode;
 use schemas::command::{Actor, Command};
+use schemas::desk::SettingChange;
 use schemas::event::Outcome;
-use schemas::{ConversationId, MessageId};
+use schemas::{ConversationId, MessageId, UserId};
 
 use super::error::ApiError;
 use super::state::AppState;
 use crate::auth::principal::Principal;
+use crate::realtime::Settled;
 
 /// What a command made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,20 +41,20 @@ pub async fn execute(
     key: Option<String>,
     command: Command,
 ) -> Result<Done, ApiError> {
-    let mut done = execute_all(state, caller, key, vec![command]).await?;
-    done.pop().ok_or_else(unknown)
+    let mut done = execute_each(state, caller, key, vec![command]).await?;
+    done.pop().unwrap_or_else(|| Err(unknown()))
 }
 
-/// Appends commands together, in order, and waits for all; the first refusal is returned, though others may have applied.
+/// Appends commands together, in order, and waits for the outcome of each.
 ///
 /// # Errors
-/// As [`execute`].
-pub async fn execute_all(
+/// [`ErrorCode::Unavailable`] if they could not be appended; what came of each stands in the list.
+pub async fn execute_each(
     state: &AppState,
     caller: &Principal,
     key: Option<String>,
     commands: Vec<Command>,
-) -> Result<Vec<Done>, ApiError> {
+) -> Result<Vec<Result<Done, ApiError>>, ApiError> {
     let mut records = Vec::with_capacity(commands.len());
     let mut outcomes = Vec::with_capacity(commands.len());
     for command in commands {
@@ -61,24 +64,39 @@ pub async fn execute_all(
         outcomes.push(state.outcomes.register(record.id));
         records.push(record);
     }
+    if records.is_empty() {
+        return Ok(Vec::new());
+    }
     state.commands.append_all(&records).await?;
     let timeout = state.command_timeout();
-    let mut done = Vec::with_capacity(outcomes.len());
-    for outcome in outcomes {
-        let settled = outcome.within(timeout).await.ok_or_else(unknown)?;
-        let repeated = match settled.outcome {
-            Outcome::Applied => false,
-            Outcome::Repeated { .. } => true,
-            Outcome::Rejected { code, reason } => return Err(ApiError::rejected(code, reason)),
-        };
-        done.push(Done {
-            repeated,
-            conversation_id: settled.conversation_id,
-            message_id: settled.message_id,
-            seq: settled.seq,
-        });
-    }
-    Ok(done)
+    Ok(join_all(outcomes.into_iter().map(|outcome| outcome.within(timeout))).await.into_iter().map(done).collect())
+}
+
+fn done(settled: Option<Settled>) -> Result<Done, ApiError> {
+    let settled = settled.ok_or_else(unknown)?;
+    let repeated = match settled.outcome {
+        Outcome::Applied => false,
+        Outcome::Repeated { .. } => true,
+        Outcome::Rejected { code, reason } => return Err(ApiError::rejected(code, reason)),
+    };
+    let Settled { conversation_id, message_id, seq, .. } = settled;
+    Ok(Done { repeated, conversation_id, message_id, seq })
+}
+
+/// Lets whoever shows a setting hear that it was changed; only `user_id`, if it is theirs alone. The setting is stored already:
+/// whoever misses this has it when they load it anew.
+///
+/// # Errors
+/// [`ErrorCode::Unavailable`] if it could not be appended.
+pub async fn announce(
+    state: &AppState,
+    caller: &Principal,
+    user_id: Option<UserId>,
+    change: SettingChange,
+) -> Result<(), ApiError> {
+    let command = Command::AnnounceSetting { user_id, change: Box::new(change) };
+    state.commands.append(&state.commands.record(caller.workspace_id, actor(caller), command)).await?;
+    Ok(())
 }
 
 fn unknown() -> ApiError {

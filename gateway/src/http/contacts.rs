@@ -22,7 +22,7 @@ use super::route::{Access, Endpoints};
 use crate::directory::clustering_ids;
 
 /// How many months back the list goes beyond the oldest contact that the cursor has seen: twenty years of months.
-const MONTHS_BACK: i64 = 240;
+pub(super) const MONTHS_BACK: i64 = 240;
 
 /// The contacts of the workspace, newest first.
 #[utoipa::path(

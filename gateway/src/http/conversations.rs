@@ -1,82 +1,28 @@
-//! `/conversations`: lists and changes.
+//! `/conversations`: beginning, reading and changing them. Lists: [`super::lists`].
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use actix_web::http::Method;
 use actix_web::{HttpResponse, web};
-use schemas::api::Page;
+use schemas::ConversationId;
 use schemas::api::conversation::{
-    AssigneeFilter, ConversationChange, ConversationQuery, ConversationView, LabelsChange, NewConversation, ReadMark,
-    Sent,
+    BULK_MAX, BulkChange, BulkError, BulkItem, BulkOutcome, ConversationChange, ConversationView, LabelsChange,
+    NewConversation, ReadMark, Sent,
 };
-use schemas::api::problem::{ErrorCode, Problem};
+use schemas::api::problem::Problem;
 use schemas::command::Command;
 use schemas::contact::Identity;
-use schemas::conversation::Status;
+use schemas::conversation::ConversationChanges;
 use schemas::policy::Action;
-use schemas::tables::{CONVERSATION_VIEWS, Value};
-use schemas::{ConversationId, Timestamp};
-use storage::tables::Scan;
 
-use super::commands::{execute, execute_all};
-use super::cursor::page_limit;
+use super::commands::{execute, execute_each};
 use super::error::ApiError;
-use super::extract::{Caller, IdempotencyKey, State, ValidJson, ValidPath, ValidQuery};
+use super::extract::{Caller, IdempotencyKey, State, ValidJson, ValidPath};
 use super::messages::sent;
-use super::read;
 use super::route::{Access, Endpoints};
+use super::state::AppState;
+use super::{read, teams};
 use crate::auth::principal::Principal;
-
-/// Conversations of one status and assignee, latest activity first. Agents see their own and those that nobody holds.
-#[utoipa::path(
-    get, path = "/api/v1/conversations", tag = "conversations", security(("bearer" = [])), params(ConversationQuery),
-    responses((status = 200, body = Page<ConversationView>), (status = 403, body = Problem), (status = 422, body = Problem)),
-)]
-pub async fn list(
-    state: State,
-    caller: Caller,
-    query: ValidQuery<ConversationQuery>,
-) -> Result<web::Json<Page<ConversationView>>, ApiError> {
-    let query = query.0;
-    let limit = page_limit(query.limit)?;
-    let list = list_name(&caller, query.status.unwrap_or(Status::Open), query.assignee)?;
-    let workspace_id = caller.workspace_id;
-    let cursor_of = format!("conversations/{list}");
-    let place: Option<(i64, ConversationId)> = state.cursors.open(workspace_id, &cursor_of, query.cursor.as_deref())?;
-    let mut scan = Scan::of([workspace_id.into(), list.into()], limit + 1);
-    if let Some((micros, id)) = place {
-        scan = scan.after(vec![Timestamp::from_unix_micros(micros).into(), id.into()]);
-    }
-    let rows = state.tables.scan(CONVERSATION_VIEWS, scan).await?;
-    let mut places: Vec<(i64, ConversationId)> = rows
-        .iter()
-        .filter_map(|row| match row.key.clustering.as_slice() {
-            [Value::Timestamp(at), Value::Uuid(id)] => Some((at.unix_micros(), ConversationId::from_bytes(*id))),
-            _ => None,
-        })
-        .collect();
-    let more = places.len() > limit;
-    places.truncate(limit);
-    let next_cursor = places.last().filter(|_| more).map(|place| state.cursors.seal(workspace_id, &cursor_of, place));
-    let found = read::conversations(&state, &caller, places.into_iter().map(|(_, id)| id).collect()).await?;
-    let items = found.into_iter().map(|conversation| read::view(&caller, conversation)).collect();
-    Ok(web::Json(Page { items, next_cursor }))
-}
-
-/// The name of a list as the engine keeps it: a status and whose.
-fn list_name(caller: &Principal, status: Status, filter: Option<AssigneeFilter>) -> Result<String, ApiError> {
-    let sees_all = caller.role.sees_all_conversations();
-    let default = if sees_all { AssigneeFilter::All } else { AssigneeFilter::Me };
-    let status = status.as_str();
-    match filter.unwrap_or(default) {
-        AssigneeFilter::Nobody => Ok(format!("{status}/none")),
-        AssigneeFilter::Me => Ok(format!("{status}/{}", caller.user_id)),
-        AssigneeFilter::User(user_id) if sees_all || user_id == caller.user_id => Ok(format!("{status}/{user_id}")),
-        AssigneeFilter::All if sees_all => Ok(format!("{status}/all")),
-        AssigneeFilter::All | AssigneeFilter::User(_) => {
-            Err(ApiError::new(ErrorCode::Forbidden, "agents list their own conversations and those that nobody holds")
-                .at("assignee", "write me or none"))
-        }
-    }
-}
 
 /// Writes to an address first: finds or begins the conversation and sends the message.
 #[utoipa::path(
@@ -114,7 +60,7 @@ pub async fn get(
     Ok(web::Json(read::view(&caller, conversation)))
 }
 
-/// Changes status, assignee and priority. The changes are kept together; the first that is refused is reported.
+/// Changes a conversation. All changes take effect, or none.
 #[utoipa::path(
     patch, path = "/api/v1/conversations/{conversation_id}", tag = "conversations", security(("bearer" = [])),
     params(("conversation_id" = ConversationId, Path, description = "Which.")), request_body = ConversationChange,
@@ -127,26 +73,80 @@ pub async fn change(
     path: ValidPath<ConversationId>,
     body: ValidJson<ConversationChange>,
 ) -> Result<web::Json<ConversationView>, ApiError> {
-    let before = read::conversation(&state, &caller, path.0).await?;
-    let conversation_id = before.id;
-    let ConversationChange { status, snoozed_until, assignee, priority } = body.0;
-    let mut commands = Vec::new();
-    if let Some(status) = status {
-        commands.push(Command::SetStatus { conversation_id, status, snoozed_until });
-    } else if snoozed_until.is_some() {
-        return Err(ApiError::invalid("snoozed_until", "it goes with status snoozed: send both"));
-    }
-    if let Some(assignee) = assignee {
-        commands.push(Command::Assign { conversation_id, assignee });
-    }
-    if let Some(priority) = priority {
-        commands.push(Command::SetPriority { conversation_id, priority });
-    }
-    if commands.is_empty() {
-        return Err(ApiError::invalid("status", "nothing is to be changed: send status, assignee or priority"));
-    }
-    execute_all(&state, &caller, None, commands).await?;
+    let conversation_id = read::conversation(&state, &caller, path.0).await?.id;
+    let changes = checked(&state, &caller, body.0, "").await?;
+    execute(&state, &caller, None, Command::ChangeConversation { conversation_id, changes }).await?;
     after(&state, &caller, conversation_id).await
+}
+
+/// Makes the same changes to several conversations. Each is decided by itself: what came of it stands beside it.
+#[utoipa::path(
+    post, path = "/api/v1/conversations/bulk", tag = "conversations", security(("bearer" = [])), request_body = BulkChange,
+    responses((status = 200, body = BulkOutcome), (status = 422, body = Problem)),
+)]
+pub async fn change_many(
+    state: State,
+    caller: Caller,
+    body: ValidJson<BulkChange>,
+) -> Result<web::Json<BulkOutcome>, ApiError> {
+    let BulkChange { conversation_ids, change } = body.0;
+    if !(1..=BULK_MAX).contains(&conversation_ids.len()) {
+        let message = format!("it names {} conversations: write 1 to {BULK_MAX}", conversation_ids.len());
+        return Err(ApiError::invalid("conversation_ids", message));
+    }
+    let changes = checked(&state, &caller, change, "change.").await?;
+    let visible = read::conversations(&state, &caller, conversation_ids.clone()).await?;
+    let visible: BTreeSet<ConversationId> = visible.into_iter().map(|conversation| conversation.id).collect();
+    let wishes = visible
+        .iter()
+        .map(|conversation_id| Command::ChangeConversation {
+            conversation_id: *conversation_id,
+            changes: changes.clone(),
+        })
+        .collect();
+    let done = execute_each(&state, &caller, None, wishes).await?;
+    let mut refused: BTreeMap<ConversationId, ApiError> = BTreeMap::new();
+    for (conversation_id, outcome) in visible.iter().zip(done) {
+        if let Err(error) = outcome {
+            refused.insert(*conversation_id, error);
+        }
+    }
+    let now = read::conversations_as_actor(&state, &caller, visible.iter().copied().collect()).await?;
+    let mut now: BTreeMap<_, _> =
+        now.into_iter().map(|conversation| (conversation.id, read::view(&caller, conversation))).collect();
+    let items = conversation_ids.into_iter().map(|conversation_id| {
+        let error = match refused.get(&conversation_id) {
+            Some(error) => Some(error.clone()),
+            None if visible.contains(&conversation_id) => None,
+            None => Some(ApiError::not_found("conversation")),
+        };
+        match error {
+            Some(ApiError { code, detail, .. }) => {
+                BulkItem { conversation_id, conversation: None, error: Some(BulkError { code, detail }) }
+            }
+            None => BulkItem { conversation_id, conversation: now.get_mut(&conversation_id).cloned(), error: None },
+        }
+    });
+    Ok(web::Json(BulkOutcome { items: items.collect() }))
+}
+
+/// Changes that there are, and of which the gateway knows that they can be made. `at` is where in the body they stand.
+async fn checked(
+    state: &AppState,
+    caller: &Principal,
+    change: ConversationChange,
+    at: &str,
+) -> Result<ConversationChanges, ApiError> {
+    let changes = ConversationChanges::from(change);
+    if changes.is_empty() {
+        let nothing = "nothing is to be changed: send status, assignee, team, priority or labels";
+        return Err(ApiError::invalid(format!("{at}status"), nothing));
+    }
+    if changes.status.is_none() && changes.snoozed_until.is_some() {
+        return Err(ApiError::invalid(format!("{at}snoozed_until"), "it goes with status snoozed: send both"));
+    }
+    teams::check(state, caller, changes.team.flatten(), &format!("{at}team")).await?;
+    Ok(changes)
 }
 
 /// Puts labels on and takes labels off.
@@ -200,8 +200,8 @@ pub fn add_to(endpoints: &mut Endpoints) {
     let read = Access::Right(Action::ReadConversations);
     let write = Access::Right(Action::WriteConversations);
     endpoints
-        .add(Method::GET, "/conversations", read, list)
         .add(Method::POST, "/conversations", write, start)
+        .add(Method::POST, "/conversations/bulk", write, change_many)
         .add(Method::GET, "/conversations/{conversation_id}", read, get)
         .add(Method::PATCH, "/conversations/{conversation_id}", write, change)
         .add(Method::POST, "/conversations/{conversation_id}/labels", write, labels)

@@ -40,9 +40,10 @@ pub async fn list(
     let page = state.cursors.page(workspace_id, "users", (found, limit), |membership| membership.user_id);
     let people = state.directory.users(page.items.iter().map(|membership| membership.user_id)).await?;
     let mut emails: HashMap<UserId, String> = people.into_iter().map(|user| (user.id, user.email)).collect();
+    let mut teams = state.directory.teams_by_member(workspace_id).await?;
     Ok(web::Json(cursor::shown(page, |membership| {
         let email = emails.remove(&membership.user_id).unwrap_or_default();
-        membership.member(email)
+        membership.member(email, teams.remove(&membership.user_id).unwrap_or_default())
     })))
 }
 
@@ -54,7 +55,7 @@ pub async fn list(
 )]
 pub async fn get(state: State, caller: Caller, path: ValidPath<UserId>) -> Result<web::Json<Member>, ApiError> {
     let membership = find(&state, &caller, path.0).await?;
-    Ok(web::Json(shown(&state, &membership).await?))
+    Ok(web::Json(shown(&state, &caller, &membership).await?))
 }
 
 /// Adds a member. A person who has a sign-in already keeps their password.
@@ -72,7 +73,7 @@ pub async fn create(state: State, caller: Caller, body: ValidJson<NewMember>) ->
     let (user, _created) = state.directory.find_or_create_user(&email, Some(hash)).await?;
     let membership = state.directory.add_member(caller.workspace_id, user.id, &name, role, capacity).await?;
     tell_engine(&state, &caller, &membership).await?;
-    Ok(HttpResponse::Created().json(membership.member(user.email)))
+    Ok(HttpResponse::Created().json(membership.member(user.email, Vec::new())))
 }
 
 /// Changes a member. Another role or a leaving ends their access tokens within five seconds.
@@ -104,7 +105,7 @@ pub async fn change(
         }
     }
     tell_engine(&state, &caller, &after).await?;
-    Ok(web::Json(shown(&state, &after).await?))
+    Ok(web::Json(shown(&state, &caller, &after).await?))
 }
 
 /// Who can be assigned conversations: presence, capacity and load.
@@ -128,9 +129,10 @@ async fn find(state: &AppState, caller: &Principal, user_id: UserId) -> Result<M
     membership.ok_or_else(|| ApiError::not_found("member"))
 }
 
-async fn shown(state: &AppState, membership: &Membership) -> Result<Member, ApiError> {
+async fn shown(state: &AppState, caller: &Principal, membership: &Membership) -> Result<Member, ApiError> {
     let user = state.directory.user(membership.user_id).await?;
-    Ok(membership.member(user.map(|user| user.email).unwrap_or_default()))
+    let teams = state.directory.teams_by_member(caller.workspace_id).await?.remove(&membership.user_id);
+    Ok(membership.member(user.map(|user| user.email).unwrap_or_default(), teams.unwrap_or_default()))
 }
 
 async fn tell_engine(state: &AppState, caller: &Principal, membership: &Membership) -> Result<(), ApiError> {

@@ -12,7 +12,10 @@ use utoipa::{Modify, OpenApi};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::route::{Access, Endpoints};
-use super::{analytics, auth, channels, contacts, conversations, dead_letters, members, messages, tokens, workspaces};
+use super::{
+    analytics, auth, canned_replies, channels, contacts, conversations, dead_letters, lists, members, messages,
+    notifications, saved_views, search, teams, tokens, workspaces,
+};
 
 /// Swagger UI sets styles from its script; nothing else is looser than elsewhere.
 const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
@@ -27,22 +30,28 @@ const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     paths(
-        auth::sign_in, auth::refresh, auth::sign_out, auth::me, auth::sessions, auth::end_session, auth::change_password,
+        auth::sign_in, auth::refresh, auth::sign_out, auth::switch, auth::me, auth::sessions, auth::end_session, auth::change_password,
         workspaces::list, workspaces::create, workspaces::get, workspaces::change,
         workspaces::labels, workspaces::put_label, workspaces::remove_label,
         members::list, members::create, members::get, members::change, members::agents,
         tokens::list, tokens::create, tokens::revoke,
         channels::list, channels::create, channels::get, channels::change,
         contacts::list, contacts::get, contacts::change, contacts::conversations,
-        conversations::list, conversations::start, conversations::get, conversations::change, conversations::labels,
-        conversations::mark_read,
+        lists::list, lists::counts,
+        conversations::start, conversations::get, conversations::change, conversations::change_many,
+        conversations::labels, conversations::mark_read,
         messages::list, messages::send, messages::retry, messages::add_note,
+        canned_replies::list, canned_replies::put, canned_replies::remove, canned_replies::rendered,
+        teams::list, teams::create, teams::get, teams::change, teams::remove,
+        notifications::list, notifications::mark_read,
+        saved_views::list, saved_views::create, saved_views::change, saved_views::remove,
+        search::search,
         dead_letters::list, dead_letters::get, dead_letters::replay_one, dead_letters::discard,
         analytics::sql, analytics::kpis,
     ),
     // The frames of the sockets, which no path speaks of.
     components(schemas(ClientFrame, ServerFrame, VisitorClientFrame, VisitorServerFrame, EventRecord)),
-    modifiers(&Bearer),
+    modifiers(&Bearer, &OperationIds),
 )]
 struct Api;
 
@@ -55,6 +64,23 @@ impl Modify for Bearer {
             .description(Some("An access token from /auth/sign-in, or an API token."))
             .build();
         description.components.get_or_insert_default().add_security_scheme("bearer", SecurityScheme::Http(scheme));
+    }
+}
+
+/// Names each operation by its tag and its handler, such as `teams_list`: handlers of several tags have one name.
+struct OperationIds;
+
+impl Modify for OperationIds {
+    fn modify(&self, description: &mut Description) {
+        for item in description.paths.paths.values_mut() {
+            let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete];
+            for operation in operations.into_iter().flatten() {
+                let tag = operation.tags.as_ref().and_then(|tags| tags.first()).map(|tag| tag.replace(' ', "_"));
+                if let (Some(tag), Some(handler)) = (tag, &operation.operation_id) {
+                    operation.operation_id = Some(format!("{tag}_{handler}"));
+                }
+            }
+        }
     }
 }
 

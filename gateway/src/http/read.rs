@@ -151,9 +151,19 @@ pub async fn conversation_as_actor(
     caller: &Principal,
     conversation_id: ConversationId,
 ) -> Result<Conversation, ApiError> {
-    let key = Key::of([caller.workspace_id.into(), conversation_id.into()]);
-    match state.tables.get(CONVERSATIONS, key).await? {
-        Some(row) => Ok(row.body(CONVERSATIONS)?),
-        None => Err(ApiError::not_found("conversation")),
-    }
+    let mut found = conversations_as_actor(state, caller, vec![conversation_id]).await?;
+    found.pop().ok_or_else(|| ApiError::not_found("conversation"))
+}
+
+/// [`conversation_as_actor`] for several: those that exist, in the same order.
+///
+/// # Errors
+/// Any of the tables.
+pub async fn conversations_as_actor(
+    state: &AppState,
+    caller: &Principal,
+    ids: Vec<ConversationId>,
+) -> Result<Vec<Conversation>, TablesError> {
+    let keys = ids.into_iter().map(|id| (CONVERSATIONS, Key::of([caller.workspace_id.into(), id.into()]))).collect();
+    state.tables.get_many(keys).await?.iter().flatten().map(|row| row.body(CONVERSATIONS)).collect()
 }

@@ -6,10 +6,11 @@ use schemas::WorkspaceId;
 use schemas::api::problem::Problem;
 use schemas::api::workspace::{Label, LabelChange, NewWorkspace, WorkspaceChange};
 use schemas::api::{Page, PageQuery};
+use schemas::desk::SettingChange;
 use schemas::policy::Action;
 use schemas::workspace::{Role, Workspace};
 
-use super::commands::actor;
+use super::commands::{actor, announce};
 use super::cursor::page_limit;
 use super::error::ApiError;
 use super::extract::{Caller, State, ValidJson, ValidPath, ValidQuery};
@@ -87,7 +88,7 @@ pub async fn change(
 }
 
 /// A token opens one workspace; every other is as if it did not exist.
-fn own(caller: &Caller, workspace_id: WorkspaceId) -> Result<(), ApiError> {
+pub(super) fn own(caller: &Caller, workspace_id: WorkspaceId) -> Result<(), ApiError> {
     if caller.workspace_id == workspace_id { Ok(()) } else { Err(ApiError::not_found("workspace")) }
 }
 
@@ -119,7 +120,9 @@ pub async fn put_label(
     path: ValidPath<String>,
     body: ValidJson<LabelChange>,
 ) -> Result<web::Json<Label>, ApiError> {
-    Ok(web::Json(state.directory.put_label(caller.workspace_id, &path.0, body.0.color).await?))
+    let label = state.directory.put_label(caller.workspace_id, &path.0, body.0.color).await?;
+    announce(&state, &caller, None, SettingChange::Label { label: label.clone() }).await?;
+    Ok(web::Json(label))
 }
 
 /// Removes a label from what the workspace offers; conversations keep it.
@@ -130,6 +133,7 @@ pub async fn put_label(
 )]
 pub async fn remove_label(state: State, caller: Caller, path: ValidPath<String>) -> Result<HttpResponse, ApiError> {
     state.directory.remove_label(caller.workspace_id, &path.0).await?;
+    announce(&state, &caller, None, SettingChange::LabelRemoved { name: path.0 }).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -10,14 +10,14 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
-use schemas::ConversationId;
 use schemas::api::problem::ErrorCode;
 use schemas::command::{Actor, Command};
 use schemas::conversation::{Conversation, Status};
 use schemas::event::{Outcome, Rejection};
 use schemas::policy::{Action, allows};
 use schemas::socket::{ClientCommand, CommandFrame, EphemeralKind, MAX_KEY_CHARS, ServerFrame};
-use schemas::tables::{CONVERSATIONS, Value};
+use schemas::tables::{CONVERSATIONS, TEAMS, Value};
+use schemas::{ConversationId, TeamId};
 use storage::log::LogError;
 use storage::tables::Key;
 use tokio::sync::mpsc;
@@ -99,6 +99,9 @@ impl Runner {
                 if conversation.is_some() && !allows(self.principal.role, Action::WriteConversations) {
                     return Err(Refusal::new(ErrorCode::Forbidden, "your role does not write in conversations"));
                 }
+                if let ClientCommand::ConversationChange { change, .. } = &command {
+                    self.check_team(change.team.flatten()).await?;
+                }
                 self.translate(command)?
             }
         };
@@ -111,6 +114,20 @@ impl Runner {
         self.inner.commands.append(&record).await.map_err(|error| refusal_of(&error))?;
         let timeout = Duration::from_millis(self.inner.config.command_timeout_ms);
         Ok(Begun::Appended(outcome.within(timeout).map(move |settled| answer(id, settled)).boxed_local()))
+    }
+
+    /// Refuses to give conversations to a team that is not there: the engine does not know teams.
+    async fn check_team(&self, team: Option<TeamId>) -> Result<(), Refusal> {
+        let Some(team_id) = team else { return Ok(()) };
+        let key = Key::of([Value::from(self.principal.workspace_id)]).at([team_id.into()]);
+        match self.inner.tables.get(TEAMS, key).await {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => Err(Refusal::new(ErrorCode::InvalidValue, "team: there is no such team in this workspace")),
+            Err(error) => {
+                tracing::warn!(%error, "a team cannot be read for a socket");
+                Err(Refusal::unavailable())
+            }
+        }
     }
 
     /// The command of a wish that is no ephemeron.
@@ -139,6 +156,15 @@ impl Runner {
             }
             ClientCommand::ConversationLabels { conversation_id, add, remove } => {
                 Command::ChangeLabels { conversation_id, add, remove }
+            }
+            ClientCommand::ConversationChange { conversation_id, change } => {
+                Command::ChangeConversation { conversation_id, changes: change }
+            }
+            ClientCommand::NotificationsRead { .. } if !allows(self.principal.role, Action::ReadConversations) => {
+                return Err(Refusal::new(ErrorCode::Forbidden, "your role does not see conversations"));
+            }
+            ClientCommand::NotificationsRead { up_to, numbers } => {
+                Command::ReadNotifications { user_id, up_to, numbers }
             }
             ClientCommand::ConversationRead { conversation_id, seq } => {
                 Command::MarkRead { conversation_id, user_id, seq }

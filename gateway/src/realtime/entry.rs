@@ -24,6 +24,10 @@ pub(crate) enum Audience {
     Members,
     /// Owners and admins: channels.
     Admins,
+    /// Whoever works at the desk: counts, canned replies, teams.
+    Desk,
+    /// One person at the desk: their notifications, their own views.
+    Person(UserId),
     /// Nobody: it is answered to one waiting sender, or of no interest to people.
     Nobody,
 }
@@ -108,6 +112,8 @@ struct PeekEvent<'a> {
     kind: Cow<'a, str>,
     #[serde(default, borrow)]
     from: Option<&'a RawValue>,
+    #[serde(default)]
+    user_id: Option<UserId>,
 }
 
 #[derive(Deserialize)]
@@ -140,6 +146,10 @@ pub(crate) fn read(partition: u32, record: &Record) -> Result<(Entry, Peeked), s
         ("contact_created" | "contact_updated", _) => Audience::Contacts,
         ("agent_presence_changed" | "agent_configured", _) => Audience::Members,
         ("channel_configured", _) => Audience::Admins,
+        ("counts_changed", _) => Audience::Desk,
+        ("setting_changed" | "notification_added" | "notifications_read", _) => {
+            peek.event.user_id.map_or(Audience::Desk, Audience::Person)
+        }
         (name, Some(conversation)) => {
             contact = Some((conversation.channel_id, conversation.contact_address.into_owned()));
             Audience::Conversation(Box::new(Visibility {
@@ -210,6 +220,8 @@ impl Entry {
             Audience::Contacts => allows(role, Action::ReadContacts),
             Audience::Members => allows(role, Action::ReadMembers),
             Audience::Admins => allows(role, Action::ManageChannels),
+            Audience::Desk => allows(role, Action::ReadConversations),
+            Audience::Person(of) => *of == user_id && allows(role, Action::ReadConversations),
             Audience::Nobody => false,
         };
         if whole { View::Whole } else { View::Nothing }

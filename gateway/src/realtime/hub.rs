@@ -27,6 +27,7 @@ pub(crate) const MAX_CONVERSATION_TOPICS: usize = 64;
 pub(crate) enum Topic {
     Inbox,
     Conversation(ConversationId),
+    Desk,
     Presence,
     Kpis,
 }
@@ -37,6 +38,7 @@ impl FromStr for Topic {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
             "inbox" => Ok(Self::Inbox),
+            "desk" => Ok(Self::Desk),
             "presence" => Ok(Self::Presence),
             "kpis" => Ok(Self::Kpis),
             _ => text.strip_prefix("conversation:").and_then(|id| id.parse().ok()).map(Self::Conversation).ok_or(()),
@@ -48,7 +50,7 @@ impl Topic {
     /// Whether a person of this role may subscribe to it at all. What they see of it is decided event by event.
     pub(crate) const fn is_open_to(self, role: Role) -> bool {
         match self {
-            Self::Inbox | Self::Conversation(_) => allows(role, Action::ReadConversations),
+            Self::Inbox | Self::Conversation(_) | Self::Desk => allows(role, Action::ReadConversations),
             Self::Presence => allows(role, Action::ReadMembers),
             Self::Kpis => allows(role, Action::ReadKpis),
         }
@@ -59,6 +61,7 @@ impl Topic {
             Self::Inbox => 1,
             Self::Presence => 2,
             Self::Kpis => 4,
+            Self::Desk => 8,
             Self::Conversation(_) => 0,
         }
     }
@@ -114,6 +117,7 @@ impl Member {
             Audience::Members => self.has(Topic::Presence),
             Audience::Conversation(of) => self.has(Topic::Inbox) || self.has(Topic::Conversation(of.conversation_id)),
             Audience::Contacts | Audience::Admins => self.has(Topic::Inbox),
+            Audience::Desk | Audience::Person(_) => self.has(Topic::Desk),
             Audience::Nobody => false,
         };
         if subscribed { entry.view_for(self.principal.user_id, self.principal.role) } else { View::Nothing }
@@ -124,6 +128,7 @@ impl Member {
 struct Members {
     all: Vec<Arc<Member>>,
     inbox: Vec<Arc<Member>>,
+    desk: Vec<Arc<Member>>,
     presence: Vec<Arc<Member>>,
     kpis: Vec<Arc<Member>>,
     conversations: HashMap<ConversationId, Vec<Arc<Member>>>,
@@ -133,6 +138,7 @@ impl Members {
     fn list(&mut self, topic: Topic) -> &mut Vec<Arc<Member>> {
         match topic {
             Topic::Inbox => &mut self.inbox,
+            Topic::Desk => &mut self.desk,
             Topic::Presence => &mut self.presence,
             Topic::Kpis => &mut self.kpis,
             Topic::Conversation(id) => self.conversations.entry(id).or_default(),
@@ -167,7 +173,7 @@ impl Members {
     }
 
     fn leave(&mut self, member: &Arc<Member>) {
-        for topic in [Topic::Inbox, Topic::Presence, Topic::Kpis] {
+        for topic in [Topic::Inbox, Topic::Desk, Topic::Presence, Topic::Kpis] {
             if member.has(topic) {
                 self.unsubscribe(member, topic);
             }
@@ -262,7 +268,11 @@ impl Hub {
     pub(crate) fn publish(&self, entry: &Entry, now: Instant) -> u64 {
         let Some(room) = self.room(entry.workspace_id) else { return 0 };
         let members = locked(&room);
-        let list = if matches!(entry.audience, Audience::Members) { &members.presence } else { &members.inbox };
+        let list = match entry.audience {
+            Audience::Members => &members.presence,
+            Audience::Desk | Audience::Person(_) => &members.desk,
+            _ => &members.inbox,
+        };
         let mut sent = 0;
         let mut give = |member: &Member| {
             let view = entry.view_for(member.principal.user_id, member.principal.role);
@@ -333,7 +343,7 @@ impl Hub {
             (
                 rooms,
                 members + room.all.len(),
-                topics + room.inbox.len() + room.presence.len() + room.kpis.len() + watchers,
+                topics + room.inbox.len() + room.desk.len() + room.presence.len() + room.kpis.len() + watchers,
             )
         })
     }

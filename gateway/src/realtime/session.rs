@@ -419,7 +419,7 @@ impl Session {
             }
             Topic::Presence => self.show_presence().await,
             Topic::Kpis => self.show_board(),
-            Topic::Inbox | Topic::Conversation(_) => {}
+            Topic::Inbox | Topic::Conversation(_) | Topic::Desk => {}
         }
     }
 

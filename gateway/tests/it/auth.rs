@@ -132,3 +132,80 @@ async fn nobody_reaches_above_their_own_role_and_the_last_owner_stays() {
     }
     app.stop().await;
 }
+
+/// A request with a cookie; the answer and the cookie that it sets, if any.
+async fn with_cookie(app: &TestApp, path: &str, body: &Value, cookie: Option<&str>) -> (Answer, Option<String>) {
+    let mut request = app.client.post(format!("{}/api/v1/auth/{path}", app.base)).json(body);
+    if let Some(cookie) = cookie {
+        request = request.header("Cookie", format!("other=1; saler_refresh={cookie}"));
+    }
+    let answer = crate::app::answer(request).await;
+    let set = answer.headers.get("set-cookie").map(|value| value.to_str().unwrap().to_owned());
+    (answer, set)
+}
+
+/// The value of a cookie, after checking that no script and no other site gets at it.
+fn guarded(set: Option<String>) -> String {
+    let set = set.expect("a cookie is set");
+    let (pair, rest) = set.split_once(';').unwrap();
+    for attribute in ["HttpOnly", "SameSite=Strict", "Path=/api/v1/auth", "Max-Age="] {
+        assert!(rest.contains(attribute), "{set}");
+    }
+    pair.strip_prefix("saler_refresh=").expect("its name").to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_browser_keeps_its_refresh_token_in_a_cookie_that_no_script_reads() {
+    let app = TestApp::start().await;
+    let tenant = app.tenant("A").await;
+    let body = json!({ "email": tenant.email(Role::Agent), "password": PASSWORD, "cookie": true });
+    let (answer, set) = with_cookie(&app, "sign-in", &body, None).await;
+    let tokens = answer.expect(200);
+    assert!(tokens["refresh_token"].is_null() && set.as_ref().is_some_and(|set| !set.contains("Secure")), "{set:?}");
+    me(&app, &tokens).await.expect(200);
+    let first = guarded(set);
+    let (answer, set) = with_cookie(&app, "refresh", &json!({}), Some(&first)).await;
+    let tokens = answer.expect(200);
+    let second = guarded(set);
+    assert!(tokens["refresh_token"].is_null() && first != second);
+    me(&app, &tokens).await.expect(200);
+    let (answer, set) = with_cookie(&app, "refresh", &json!({}), None).await;
+    assert_eq!((answer.code(), set), ("unauthenticated", None));
+    let (answer, set) = with_cookie(&app, "sign-out", &json!({}), Some(&second)).await;
+    answer.expect(204);
+    assert!(guarded(set).is_empty(), "the cookie is cleared");
+    with_cookie(&app, "refresh", &json!({}), Some(&second)).await.0.expect(401);
+    me(&app, &tokens).await.expect(401);
+    let (answer, set) =
+        with_cookie(&app, "sign-in", &json!({ "email": tenant.email(Role::Agent), "password": PASSWORD }), None).await;
+    assert!(answer.expect(200)["refresh_token"].is_string() && set.is_none(), "programs have it in the answer");
+    app.stop().await;
+    let app = TestApp::start_with(&[("SALER_HTTP__PUBLIC_URL", "https://desk.example")]).await;
+    let tenant = app.tenant("A").await;
+    let body = json!({ "email": tenant.email(Role::Agent), "password": PASSWORD, "cookie": true });
+    let (answer, set) = with_cookie(&app, "sign-in", &body, None).await;
+    answer.expect(200);
+    assert!(set.is_some_and(|set| set.contains("; Secure")));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_changes_to_another_of_their_workspaces_without_their_password() {
+    let app = TestApp::start().await;
+    let (tenant, strangers) = (app.tenant("A").await, app.tenant("B").await);
+    let tokens = sign_in(&app, &tenant, Role::Owner, PASSWORD).await.expect(200);
+    let bearer = tokens["access_token"].as_str();
+    let second = app.post(&tenant, Role::Owner, "/workspaces", &json!({ "name": "Second" })).await.expect(201);
+    let switch = |workspace: Value| json!({ "workspace_id": workspace });
+    let foreign = switch(json!(strangers.id));
+    app.send(Method::POST, "/auth/switch", bearer, Some(&foreign), None).await.expect(404);
+    let token = tenant.tokens[&Role::Owner].as_str();
+    let wish = switch(second["id"].clone());
+    app.send(Method::POST, "/auth/switch", Some(token), Some(&wish), None).await.expect(404);
+    let changed = app.send(Method::POST, "/auth/switch", bearer, Some(&wish), None).await.expect(200);
+    assert_eq!((&changed["me"]["workspace_id"], &changed["me"]["role"]), (&second["id"], &json!("owner")));
+    me(&app, &changed).await.expect(200);
+    me(&app, &tokens).await.expect(401);
+    refresh(&app, &changed["refresh_token"]).await.expect(200);
+    app.stop().await;
+}

@@ -42,6 +42,17 @@ fn every_route_is_described_and_nothing_else() {
     assert_eq!(described, registered);
 }
 
+#[test]
+fn every_operation_has_a_name_of_its_own() {
+    let described = serde_json::to_value(description()).unwrap();
+    let operations =
+        described["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values());
+    let names: Vec<_> = operations.map(|operation| operation["operationId"].as_str().unwrap().to_owned()).collect();
+    let different: BTreeSet<_> = names.iter().collect();
+    assert_eq!(different.len(), names.len(), "{names:?}");
+    assert!(names.contains(&"teams_list".to_owned()) && names.iter().all(|name| !name.contains(' ')), "{names:?}");
+}
+
 /// What stands behind every `$ref` of a description.
 fn references(value: &Value, found: &mut BTreeSet<String>) {
     match value {

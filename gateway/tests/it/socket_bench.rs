@@ -73,6 +73,7 @@ pub(crate) fn conversation(n: u64, assignee: Option<UserId>) -> Conversation {
         snoozed_until: None,
         assignee,
         priority: Priority::Normal,
+        team: None,
         labels: BTreeSet::new(),
         participants: BTreeSet::new(),
         created_at: start(),

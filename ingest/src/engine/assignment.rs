@@ -49,9 +49,9 @@ impl Decider<'_> {
             let Some(agent) = self.pick_agent(policy, except)? else {
                 return Ok(());
             };
-            let event =
-                Event::ConversationAssigned { from: None, to: Some(agent), reason: AssignmentReason::Automatic };
-            self.emit_in(id, event)?;
+            let reason = AssignmentReason::Automatic;
+            self.emit_in(id, Event::ConversationAssigned { from: None, to: Some(agent), reason })?;
+            self.notify_of_assignment(id, agent, reason)?;
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use schemas::channel::Channel;
 use schemas::command::{DeliveryReport, TimerKind};
 use schemas::contact::Contact;
+use schemas::desk::{Notification, NotificationMarks};
 use schemas::message::Message;
 use schemas::workspace::Agent;
 use schemas::{ChannelId, ContactId, ConversationId, MessageId, Timestamp, UserId, WorkspaceId};
@@ -41,6 +42,11 @@ pub struct Changes {
     pub(super) channels: BTreeMap<(WorkspaceId, ChannelId), Channel>,
     pub(super) queue: BTreeMap<(WorkspaceId, Timestamp, ConversationId), bool>,
     pub(super) timers: BTreeMap<(WorkspaceId, Timer), bool>,
+    /// How many conversations stand in views; 0 for an empty one.
+    pub(super) counts: BTreeMap<(WorkspaceId, String), u64>,
+    pub(super) marks: BTreeMap<(WorkspaceId, UserId), NotificationMarks>,
+    /// New ones, by their number.
+    pub(super) notifications: BTreeMap<(WorkspaceId, UserId, u64), Notification>,
 }
 
 /// A conversation before and after.
@@ -74,6 +80,9 @@ impl Changes {
         self.channels.extend(later.channels);
         self.queue.extend(later.queue);
         self.timers.extend(later.timers);
+        self.counts.extend(later.counts);
+        self.marks.extend(later.marks);
+        self.notifications.extend(later.notifications);
     }
 
     /// Completes what was loaded for `need` by what these changes, which are not in the tables yet, make of it.
@@ -120,10 +129,22 @@ impl Changes {
         for (key, pending) in &self.pending {
             state.pending.put(*key, pending.clone());
         }
+        for (key, marks) in &self.marks {
+            state.marks.put(*key, Some(marks.clone()));
+        }
         self.apply_to_workspaces(state);
     }
 
     fn apply_to_workspaces(&self, state: &mut State) {
+        for ((workspace_id, view), count) in &self.counts {
+            state.with_workspace(*workspace_id, |workspace| {
+                if *count == 0 {
+                    workspace.counts.remove(view);
+                } else {
+                    workspace.counts.insert(view.clone(), *count);
+                }
+            });
+        }
         for ((workspace_id, user_id), agent) in &self.agents {
             state.with_workspace(*workspace_id, |workspace| {
                 workspace.agents.insert(*user_id, agent.clone());
@@ -191,6 +212,14 @@ impl<'a> View<'a> {
         }
     }
 
+    /// How many conversations stand in a view.
+    pub(super) fn count(&self, view: &str) -> Found<u64> {
+        match self.changes.counts.get(&(self.workspace_id, view.to_owned())) {
+            Some(count) => Ok(*count),
+            None => Ok(self.workspace()?.counts.get(view).copied().unwrap_or(0)),
+        }
+    }
+
     /// The open conversations that somebody held before this command.
     pub(super) fn held(&self, id: UserId) -> Found<&'a BTreeSet<ConversationId>> {
         let key = (self.workspace_id, id);
@@ -252,6 +281,7 @@ impl<'a> View<'a> {
         |w| Need::Message(w, conversation, seq), Arc<Message>, |v| Some(v));
     lookup!(key, keys, keys, (key: &str), |w| (w, key.to_owned()), |w| Need::Key(w, key.to_owned()), KeyRecord, |v| Some(v));
     lookup!(pending, pending, pending, (id: MessageId), |w| (w, id), |w| Need::Pending(w, id), PendingSend, |v| v.as_ref());
+    lookup!(marks, marks, marks, (id: UserId), |w| (w, id), |w| Need::Marks(w, id), NotificationMarks, |v| Some(v));
 }
 
 impl State {

@@ -34,7 +34,7 @@ pub fn decide(state: &State, partition: u32, offset: u64, record: &CommandRecord
     let mut decider = Decider::new(state, partition, offset, record);
     let ruling = match decider.repeats_a_key()? {
         Some(outcome) => Err(outcome),
-        None => decider.rule().map_err(Ending::from),
+        None => decider.rule().and_then(|()| Ok(decider.tell_counts()?)).map_err(Ending::from),
     };
     let ending = match ruling {
         Ok(()) => Ending::Applied,
@@ -243,14 +243,17 @@ impl<'a> Decider<'a> {
                 self.set_status(*conversation_id, *status, *snoozed_until)
             }
             Command::Assign { conversation_id, assignee } => self.assign(*conversation_id, *assignee),
-            Command::SetPriority { conversation_id, priority } => {
-                let from = self.require(*conversation_id)?.conversation.priority;
-                if from != *priority {
-                    self.emit_in(*conversation_id, Event::ConversationPriorityChanged { from, to: *priority })?;
-                }
-                Ok(())
-            }
+            Command::SetPriority { conversation_id, priority } => self.set_priority(*conversation_id, *priority),
             Command::ChangeLabels { conversation_id, add, remove } => self.change_labels(*conversation_id, add, remove),
+            Command::ChangeConversation { conversation_id, changes } => {
+                self.change_conversation(*conversation_id, changes)
+            }
+            Command::ReadNotifications { user_id, up_to, numbers } => {
+                self.read_notifications(*user_id, *up_to, numbers)
+            }
+            Command::AnnounceSetting { user_id, change } => {
+                Ok(self.emit(Event::SettingChanged { user_id: *user_id, change: change.clone() })?)
+            }
             Command::MarkRead { conversation_id, user_id, seq } => self.mark_read(*conversation_id, *user_id, *seq),
             Command::UpdateContact { contact_id, name, email, blocked } => {
                 self.update_contact(*contact_id, name.as_deref(), email.as_deref(), *blocked)

@@ -1,7 +1,7 @@
 //! From an event to the state: the only place where state changes.
 //!
 //! [`conversation`] changes the conversation that an event is about; [`entities`] whatever else it is about;
-//! [`indexes`] follows with what is derived from a conversation: the assignment queue, timers, agents' counts.
+//! [`indexes`] follows with what is derived from a conversation: the assignment queue, timers, the counts of agents and views.
 
 use std::sync::Arc;
 
@@ -9,11 +9,13 @@ use schemas::channel::{AssignmentPolicy, Channel};
 use schemas::command::{Actor, TimerKind};
 use schemas::contact::Contact;
 use schemas::conversation::{Conversation, LastMessage, PREVIEW_CHARS, Status};
+use schemas::desk::NotificationMarks;
 use schemas::event::{AssignmentReason, Event, Outcome};
 use schemas::message::{Author, DeliveryStatus, Direction, Message};
 use schemas::{CommandId, ConversationId, Timestamp, UserId};
 
 use super::changes::{ChangedConversation, Found, View};
+use super::counts;
 use super::decide::scoped_key;
 use super::state::{KeyRecord, MessageRef, RECENT_INBOUND, StoredConversation};
 use crate::outbound::pending::PendingSend;
@@ -44,6 +46,7 @@ pub(super) fn conversation(stored: &mut StoredConversation, channel: Option<&Cha
             }
         }
         Event::ConversationAssigned { to, .. } => Arc::make_mut(&mut stored.conversation).assignee = *to,
+        Event::ConversationTeamChanged { to, .. } => Arc::make_mut(&mut stored.conversation).team = *to,
         Event::ConversationPriorityChanged { to, .. } => Arc::make_mut(&mut stored.conversation).priority = *to,
         Event::ConversationLabelsChanged { added, removed } => {
             let labels = &mut Arc::make_mut(&mut stored.conversation).labels;
@@ -161,6 +164,7 @@ pub(super) fn entities(
                 view.changes.agents.insert((workspace_id, *to), agent);
             }
         }
+        Event::NotificationAdded { .. } | Event::NotificationsRead { .. } => notified(view, event)?,
         Event::CommandSettled {
             key: Some(key),
             fingerprint,
@@ -178,6 +182,26 @@ pub(super) fn entities(
                 seq: *seq,
             };
             view.changes.keys.insert((workspace_id, scoped_key(actor, key)), record);
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Somebody is told of something, or has read of it.
+fn notified(view: &mut View<'_>, event: &Event) -> Found<()> {
+    let workspace_id = view.workspace_id;
+    match event {
+        Event::NotificationAdded { user_id, notification, .. } => {
+            let mut marks = view.marks(*user_id)?.cloned().unwrap_or_default();
+            marks.add();
+            view.changes.marks.insert((workspace_id, *user_id), marks);
+            view.changes.notifications.insert((workspace_id, *user_id, notification.number), notification.clone());
+        }
+        Event::NotificationsRead { user_id, read_up_to, read, .. } => {
+            let last = view.marks(*user_id)?.map_or(0, |marks| marks.last);
+            let marks = NotificationMarks { last, read_up_to: *read_up_to, read: read.clone() };
+            view.changes.marks.insert((workspace_id, *user_id), marks);
         }
         _ => {}
     }
@@ -314,6 +338,7 @@ pub(super) fn indexes(
             view.changes.timers.insert((workspace_id, (due, id, TimerKind::SnoozeEnds)), true);
         }
     }
+    counts::follow(view, before.map(|before| before.conversation.as_ref()), &after.conversation)?;
     count_open(view, before, after)
 }
 

@@ -123,6 +123,7 @@ impl Decider<'_> {
             status,
             snoozed_until: None,
             assignee,
+            team: None,
             priority: Priority::default(),
             labels: std::collections::BTreeSet::new(),
             participants: std::collections::BTreeSet::new(),

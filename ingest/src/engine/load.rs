@@ -11,7 +11,7 @@ use schemas::workspace::Agent;
 use schemas::{ChannelId, ContactId, ConversationId, UserId, WorkspaceId};
 use storage::tables::{Key, Row, Scan, Tables, TablesError};
 
-use super::rows::view_of;
+use super::rows::{view_of, views_of_all};
 use super::state::{EnginePart, MessageRef, Need, State, StoredConversation, WorkspaceState};
 use crate::outbound::pending::PendingSend;
 
@@ -125,6 +125,7 @@ impl Loader {
             Need::Message(w, conversation, seq) => (t::MESSAGES, message_key(*w, *conversation, *seq)),
             Need::Key(w, key) => (t::COMMAND_KEYS, Key::of([(*w).into(), key.as_str().into()])),
             Need::Pending(_, id) => (t::PENDING_SENDS, PendingSend::key(self.partition, *id)),
+            Need::Marks(w, user_id) => (t::NOTIFICATION_MARKS, Key::of([(*w).into()]).at([(*user_id).into()])),
         };
         Some(key)
     }
@@ -146,7 +147,48 @@ impl Loader {
                 workspace.queue.insert((*at, ConversationId::from_bytes(*bytes)));
             }
         }
+        workspace.counts = self.counts(id, &workspace).await?;
         Ok(workspace)
+    }
+
+    /// How many conversations stand in each view.
+    ///
+    /// A workspace whose conversations are older than these counts has none: they are made up from its lists.
+    async fn counts(&self, id: WorkspaceId, workspace: &WorkspaceState) -> Result<BTreeMap<String, u64>, TablesError> {
+        let mut counts = BTreeMap::new();
+        for row in scan_all(self.tables.as_ref(), t::VIEW_COUNTS, vec![id.into()]).await? {
+            if let ([Value::Text(view)], Some(count)) = (row.key.clustering.as_slice(), row.int("count")) {
+                counts.insert(view.clone(), count.cast_unsigned());
+            }
+        }
+        if !counts.is_empty() {
+            return Ok(counts);
+        }
+        for status in Status::ALL {
+            let [all, nobodys] = views_of_all(status, None);
+            if self.count(id, &mut counts, all).await? == 0 {
+                continue;
+            }
+            self.count(id, &mut counts, nobodys).await?;
+            for user_id in workspace.agents.keys() {
+                self.count(id, &mut counts, view_of(status, Some(*user_id))).await?;
+            }
+        }
+        Ok(counts)
+    }
+
+    async fn count(
+        &self,
+        id: WorkspaceId,
+        counts: &mut BTreeMap<String, u64>,
+        view: String,
+    ) -> Result<u64, TablesError> {
+        let partition = vec![id.into(), view.as_str().into()];
+        let count = scan_all(self.tables.as_ref(), t::CONVERSATION_VIEWS, partition).await?.len() as u64;
+        if count > 0 {
+            counts.insert(view, count);
+        }
+        Ok(count)
     }
 
     /// The open conversations that somebody holds, as the list of them says.
@@ -234,6 +276,7 @@ fn put_row(state: &mut State, need: Need, row: Option<&Row>) -> Result<(), Table
         Need::Message(w, conversation, seq) => state.messages.put((w, conversation, seq), body(t::MESSAGES, row)?),
         Need::Key(w, key) => state.keys.put((w, key), body(t::COMMAND_KEYS, row)?),
         Need::Pending(w, id) => state.pending.put((w, id), row.map(PendingSend::from_row).transpose()?),
+        Need::Marks(w, user_id) => state.marks.put((w, user_id), body(t::NOTIFICATION_MARKS, row)?),
     }
     Ok(())
 }

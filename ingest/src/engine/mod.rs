@@ -11,7 +11,9 @@
 
 mod assignment;
 mod changes;
+mod counts;
 mod decide;
+mod desk;
 mod evolve;
 mod inbound;
 mod load;

@@ -1,6 +1,7 @@
 //! From changes to rows: what a batch writes.
 
 use schemas::conversation::{Conversation, Status};
+use schemas::desk::NOTIFICATIONS_KEPT;
 use schemas::tables::{self as t, Table};
 use schemas::{Timestamp, UserId, WorkspaceId};
 use serde::Serialize;
@@ -11,9 +12,23 @@ use super::changes::{ChangedConversation, Changes};
 use super::load::message_key;
 use crate::outbound::pending::PendingSend;
 
-/// The lists in which a conversation stands: all of its status, and those of its status and holder.
-fn views(conversation: &Conversation) -> [String; 2] {
-    [format!("{}/all", conversation.status.as_str()), view_of(conversation.status, conversation.assignee)]
+/// The lists in which a conversation stands: all of its status, those of its status and holder, and the further ones.
+fn views(conversation: &Conversation) -> Vec<String> {
+    let mut views = Vec::from(views_of_all(conversation.status, conversation.assignee));
+    views.extend(further_views(conversation));
+    views
+}
+
+/// The two lists in which every conversation of a status stands, if this one holds it.
+pub(super) fn views_of_all(status: Status, holder: Option<UserId>) -> [String; 2] {
+    [format!("{}/all", status.as_str()), view_of(status, holder)]
+}
+
+/// The lists in which a conversation stands because of its team and of those who were mentioned in it.
+pub(super) fn further_views(conversation: &Conversation) -> impl Iterator<Item = String> {
+    let status = conversation.status.as_str();
+    let mentioned = conversation.participants.iter().map(move |user_id| format!("{status}/mentioned:{user_id}"));
+    conversation.team.iter().map(move |team| format!("{status}/team:{team}")).chain(mentioned)
 }
 
 /// The list of the conversations of a status that one person holds, or nobody.
@@ -34,7 +49,12 @@ fn view_key(workspace_id: WorkspaceId, view: String, conversation: &Conversation
 impl Changes {
     /// How many entities changed: bounds a batch.
     pub(super) fn len(&self) -> usize {
-        self.conversations.len() + self.messages.len() + self.contacts.len() + self.agents.len() + self.queue.len()
+        self.conversations.len()
+            + self.messages.len()
+            + self.contacts.len()
+            + self.agents.len()
+            + self.queue.len()
+            + self.notifications.len()
     }
 
     /// The mutations that make the tables show these changes.
@@ -75,8 +95,32 @@ impl Changes {
         for ((w, id), channel) in &self.channels {
             put_or_delete(&mut batch, t::ENGINE_CHANNELS, Key::of([(*w).into()]).at([(*id).into()]), Some(channel))?;
         }
+        self.put_desk(&mut batch)?;
         self.put_indexes(&mut batch, partition);
         Ok(batch)
+    }
+
+    fn put_desk(&self, batch: &mut Batch) -> Result<(), TablesError> {
+        for ((w, view), count) in &self.counts {
+            let key = Key::of([(*w).into()]).at([view.as_str().into()]);
+            if *count == 0 {
+                batch.delete(t::VIEW_COUNTS, key);
+            } else {
+                batch.put(t::VIEW_COUNTS, Row::new(key).with("count", count.cast_signed()));
+            }
+        }
+        for ((w, user_id), marks) in &self.marks {
+            let key = Key::of([(*w).into()]).at([(*user_id).into()]);
+            put_or_delete(batch, t::NOTIFICATION_MARKS, key, Some(marks))?;
+        }
+        for ((w, user_id, number), notification) in &self.notifications {
+            let key = |number: u64| Key::of([(*w).into(), (*user_id).into()]).at([number.cast_signed().into()]);
+            put_or_delete(batch, t::NOTIFICATIONS, key(*number), Some(notification))?;
+            if let Some(oldest) = number.checked_sub(NOTIFICATIONS_KEPT).filter(|oldest| *oldest > 0) {
+                batch.delete(t::NOTIFICATIONS, key(oldest));
+            }
+        }
+        Ok(())
     }
 
     fn put_contacts(&self, batch: &mut Batch) -> Result<(), TablesError> {
@@ -139,7 +183,7 @@ fn put_conversation(
     })?;
     let key = Key::of([workspace_id.into(), after.id.into()]);
     batch.put(t::CONVERSATIONS, Row::new(key).with_body(after)?.with("engine", engine));
-    let place = |conversation: &Conversation| -> (Timestamp, [String; 2]) {
+    let place = |conversation: &Conversation| -> (Timestamp, Vec<String>) {
         (conversation.last_activity_at, views(conversation))
     };
     let before = changed.before.as_ref().map(|before| before.conversation.as_ref());

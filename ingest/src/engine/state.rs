@@ -12,6 +12,7 @@ use schemas::channel::Channel;
 use schemas::command::DeliveryReport;
 use schemas::contact::Contact;
 use schemas::conversation::Conversation;
+use schemas::desk::NotificationMarks;
 use schemas::message::Message;
 use schemas::workspace::Agent;
 use schemas::{ChannelId, CommandId, ContactId, ConversationId, MessageId, Timestamp, UserId, WorkspaceId};
@@ -83,7 +84,7 @@ pub struct KeyRecord {
 /// What must be loaded before a command can be decided.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Need {
-    /// Channels, agents and the assignment queue of the workspace.
+    /// Channels, agents, the assignment queue and the counts of the workspace.
     Workspace(WorkspaceId),
     /// A conversation.
     Conversation(WorkspaceId, ConversationId),
@@ -107,9 +108,11 @@ pub enum Need {
     Key(WorkspaceId, String),
     /// A message that no provider has taken yet.
     Pending(WorkspaceId, MessageId),
+    /// Which notifications somebody has had and read.
+    Marks(WorkspaceId, UserId),
 }
 
-/// A workspace's channels, agents and assignment queue.
+/// A workspace's channels, agents, assignment queue and counts.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct WorkspaceState {
     /// Channels, without secrets.
@@ -118,6 +121,8 @@ pub(super) struct WorkspaceState {
     pub agents: BTreeMap<UserId, Agent>,
     /// Open conversations that wait for automatic assignment, longest waiting first.
     pub queue: BTreeSet<(Timestamp, ConversationId)>,
+    /// How many conversations stand in each view; empty views are absent.
+    pub counts: BTreeMap<String, u64>,
 }
 
 /// A bounded cache of one kind of entity, absent ones included.
@@ -170,6 +175,7 @@ pub struct State {
     pub(super) messages: Cache<(WorkspaceId, ConversationId, u64), Arc<Message>>,
     pub(super) keys: Cache<(WorkspaceId, String), KeyRecord>,
     pub(super) pending: Cache<(WorkspaceId, MessageId), PendingSend>,
+    pub(super) marks: Cache<(WorkspaceId, UserId), NotificationMarks>,
 }
 
 impl Default for State {
@@ -186,6 +192,7 @@ impl Default for State {
             messages: Cache::new(CACHE_ENTITIES),
             keys: Cache::new(CACHE_ENTITIES),
             pending: Cache::new(CACHE_ENTITIES),
+            marks: Cache::new(CACHE_ENTITIES),
         }
     }
 }
@@ -216,6 +223,7 @@ impl State {
             Need::Message(w, conversation, seq) => self.messages.knows(&(*w, *conversation, *seq)),
             Need::Key(w, key) => self.keys.knows(&(*w, key.clone())),
             Need::Pending(w, id) => self.pending.knows(&(*w, *id)),
+            Need::Marks(w, user_id) => self.marks.knows(&(*w, *user_id)),
         }
     }
 

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use schemas::command::TimerKind;
-use schemas::conversation::Status;
+use schemas::conversation::{Priority, Status};
 use schemas::event::{AssignmentReason, Event, Rejection, StatusReason};
 use schemas::message::{Author, Body, Direction};
 use schemas::workspace::{Agent, Availability};
 use schemas::{ContactId, ConversationId, Timestamp, UserId};
 
-use super::decide::{Decider, Ruling, check_text, reject};
+use super::decide::{Decider, Ruling, Stop, check_text, reject};
 use super::evolve;
 
 /// The most labels that a conversation may have.
@@ -33,15 +33,31 @@ impl Decider<'_> {
             }
         }
         let mut note = self.new_message(id, Direction::Note, author.clone(), Body::text(text))?;
-        note.mentions = mentions.into_iter().collect();
-        self.add_message(note)
+        note.mentions = mentions.iter().copied().collect();
+        let seq = note.seq;
+        self.add_message(note)?;
+        for user_id in mentions {
+            self.notify_of_mention(id, user_id, seq, text)?;
+        }
+        Ok(())
     }
 
     pub(super) fn set_status(&mut self, id: ConversationId, to: Status, snoozed_until: Option<Timestamp>) -> Ruling {
+        if self.move_to(id, to, snoozed_until)? { self.distribute() } else { Ok(()) }
+    }
+
+    /// Makes a change of status that somebody asks for, if it is allowed; says whether it is one. What it makes room for is
+    /// not distributed yet.
+    pub(super) fn move_to(
+        &mut self,
+        id: ConversationId,
+        to: Status,
+        snoozed_until: Option<Timestamp>,
+    ) -> Result<bool, Stop> {
         let conversation = &self.require(id)?.conversation;
         let from = conversation.status;
         if from == to && (to != Status::Snoozed || conversation.snoozed_until == snoozed_until) {
-            return Ok(());
+            return Ok(false);
         }
         if !from.may_become(to) {
             let reason =
@@ -60,7 +76,15 @@ impl Decider<'_> {
             _ => {}
         }
         self.change_status(id, to, StatusReason::Asked, snoozed_until)?;
-        self.distribute()
+        Ok(true)
+    }
+
+    pub(super) fn set_priority(&mut self, id: ConversationId, to: Priority) -> Ruling {
+        let from = self.require(id)?.conversation.priority;
+        if from != to {
+            self.emit_in(id, Event::ConversationPriorityChanged { from, to })?;
+        }
+        Ok(())
     }
 
     /// Publishes a change of status that is allowed. `snoozed_until` counts only for [`Status::Snoozed`]. What becomes open is
@@ -81,9 +105,19 @@ impl Decider<'_> {
     }
 
     pub(super) fn assign(&mut self, id: ConversationId, to: Option<UserId>) -> Ruling {
+        if self.require(id)?.conversation.assignee == to {
+            return Ok(());
+        }
+        let from = self.hand_to(id, to)?;
+        self.distribute_except(from)
+    }
+
+    /// Makes a change of assignee that somebody asks for, if it is allowed, and says who loses it. What that makes room for is
+    /// not distributed yet.
+    pub(super) fn hand_to(&mut self, id: ConversationId, to: Option<UserId>) -> Result<Option<UserId>, Stop> {
         let from = self.require(id)?.conversation.assignee;
         if from == to {
-            return Ok(());
+            return Ok(None);
         }
         if let Some(user_id) = to {
             let agent = self.view.agent(user_id)?;
@@ -92,8 +126,12 @@ impl Decider<'_> {
                 return Err(reject(Rejection::InvalidValue, reason));
             }
         }
-        self.emit_in(id, Event::ConversationAssigned { from, to, reason: AssignmentReason::Asked })?;
-        self.distribute_except(from)
+        let reason = AssignmentReason::Asked;
+        self.emit_in(id, Event::ConversationAssigned { from, to, reason })?;
+        if let Some(user_id) = to {
+            self.notify_of_assignment(id, user_id, reason)?;
+        }
+        Ok(from)
     }
 
     pub(super) fn change_labels(&mut self, id: ConversationId, add: &[String], remove: &[String]) -> Ruling {

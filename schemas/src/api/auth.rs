@@ -18,15 +18,27 @@ pub struct SignIn {
     /// Into which workspace; absent: the one joined first.
     #[serde(default)]
     pub workspace_id: Option<WorkspaceId>,
+    /// `true` for browsers: the refresh token comes as a cookie that no script can read, instead of in the answer.
+    #[serde(default)]
+    pub cookie: bool,
 }
 
 /// A refresh token to change for new tokens, or to end.
 #[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RefreshToken {
-    /// The token, as it was given.
-    #[schema(value_type = String, format = Password)]
-    pub refresh_token: Secret,
+    /// The token, as it was given. Absent: that of the cookie `saler_refresh`, and the next one comes as a cookie too.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = Password)]
+    pub refresh_token: Option<Secret>,
+}
+
+/// Another workspace of the caller to sign in to.
+#[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SwitchWorkspace {
+    /// Which.
+    pub workspace_id: WorkspaceId,
 }
 
 /// Another password.
@@ -78,8 +90,9 @@ pub struct Tokens {
     pub token_type: String,
     /// For how many seconds the access token is good.
     pub expires_in: u64,
-    /// For the next refresh; good once.
-    pub refresh_token: String,
+    /// For the next refresh; good once. Absent if it came as a cookie.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh_token: Option<String>,
     /// Which sign-in this is.
     pub session_id: SessionId,
     /// Who is signed in, and where.

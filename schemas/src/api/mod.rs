@@ -10,6 +10,7 @@ pub mod channel;
 pub mod contact;
 pub mod conversation;
 pub mod dead_letter;
+pub mod desk;
 pub mod problem;
 pub mod workspace;
 

@@ -44,7 +44,7 @@ pub struct Member {
     pub active: bool,
     /// The most open conversations that automatic assignment gives them.
     pub capacity: u32,
-    /// The teams that they belong to; empty as long as there are none.
+    /// The teams that they belong to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub teams: Vec<TeamId>,
     /// When they joined.

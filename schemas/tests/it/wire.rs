@@ -14,14 +14,15 @@ use schemas::command::{
     Actor, COMMAND_VERSION, Command, CommandRecord, DeliveryReport, InboundMessage, Remedy, SendOutcome, TimerKind,
 };
 use schemas::contact::{Contact, Identity};
-use schemas::conversation::{Conversation, LastMessage, Priority, Status};
+use schemas::conversation::{Conversation, ConversationChanges, LabelChanges, LastMessage, Priority, Status};
+use schemas::desk::{Notification, NotificationKind, SavedView, SettingChange, ViewFilters};
 use schemas::event::{AssignmentReason, EVENT_VERSION, Event, EventRecord, Outcome, Rejection, Source, StatusReason};
 use schemas::governance::{AuditEntry, ErasureRequest, ErasureStatus, ExternalIdentity};
 use schemas::message::{Attachment, Author, Body, DeliveryError, DeliveryStatus, Direction, Location, Message};
 use schemas::workspace::{Agent, Availability, Role, Team};
 use schemas::{
-    AuditEntryId, ChannelId, CommandId, ContactId, ConversationId, ErasureRequestId, EventId, MessageId, TeamId,
-    Timestamp, UserId, WorkspaceId,
+    AuditEntryId, ChannelId, CommandId, ContactId, ConversationId, ErasureRequestId, EventId, MessageId, SavedViewId,
+    TeamId, Timestamp, UserId, WorkspaceId,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -41,7 +42,8 @@ macro_rules! sample_ids {
 sample_ids! {
     workspace_id: WorkspaceId = 1, user_id: UserId = 2, channel_id: ChannelId = 3, contact_id: ContactId = 4,
     conversation_id: ConversationId = 5, message_id: MessageId = 6, command_id: CommandId = 7, event_id: EventId = 8,
-    team_id: TeamId = 9, audit_entry_id: AuditEntryId = 10, erasure_request_id: ErasureRequestId = 11
+    team_id: TeamId = 9, audit_entry_id: AuditEntryId = 10, erasure_request_id: ErasureRequestId = 11,
+    saved_view_id: SavedViewId = 12
 }
 
 fn agent_author() -> Author {
@@ -111,6 +113,21 @@ fn agent() -> Agent {
     }
 }
 
+fn team() -> Team {
+    Team { id: team_id(), name: "الدعم".to_owned(), members: BTreeSet::new(), created_at: at() }
+}
+
+fn saved_view() -> SavedView {
+    SavedView {
+        id: saved_view_id(),
+        name: "متأخرة".to_owned(),
+        owner: user_id(),
+        shared: true,
+        filters: ViewFilters { label: Some("vip".to_owned()), unread: Some(true), ..ViewFilters::default() },
+        created_at: at(),
+    }
+}
+
 fn contact() -> Contact {
     Contact {
         id: contact_id(),
@@ -154,6 +171,7 @@ fn conversation() -> Conversation {
         status: Status::Snoozed,
         snoozed_until: Some(at().after(Duration::from_hours(1))),
         assignee: Some(user_id()),
+        team: Some(team_id()),
         priority: Priority::High,
         labels: BTreeSet::from(["vip".to_owned()]),
         participants: BTreeSet::from([user_id()]),
@@ -206,7 +224,20 @@ fn commands() -> Vec<Command> {
         Command::Assign { conversation_id, assignee: Some(user_id) },
         Command::SetPriority { conversation_id, priority: Priority::Urgent },
         Command::ChangeLabels { conversation_id, add: vec!["vip".to_owned()], remove: vec!["new".to_owned()] },
+        Command::ChangeConversation {
+            conversation_id,
+            changes: ConversationChanges {
+                status: Some(Status::Snoozed),
+                snoozed_until: Some(at()),
+                assignee: Some(None),
+                team: Some(Some(team_id())),
+                priority: Some(Priority::Low),
+                labels: LabelChanges { add: vec!["vip".to_owned()], remove: Vec::new() },
+            },
+        },
         Command::MarkRead { conversation_id, user_id, seq: 7 },
+        Command::ReadNotifications { user_id, up_to: Some(3), numbers: vec![5] },
+        Command::AnnounceSetting { user_id: Some(user_id), change: Box::new(SettingChange::Team { team: team() }) },
         Command::UpdateContact {
             contact_id: contact_id(),
             name: Some("سارة".to_owned()),
@@ -241,6 +272,7 @@ fn events() -> Vec<Event> {
             snoozed_until: Some(at()),
         },
         Event::ConversationAssigned { from: None, to: Some(user_id), reason: AssignmentReason::Automatic },
+        Event::ConversationTeamChanged { from: None, to: Some(team_id()) },
         Event::ConversationPriorityChanged { from: Priority::Normal, to: Priority::High },
         Event::ConversationLabelsChanged { added: vec!["vip".to_owned()], removed: vec!["new".to_owned()] },
         Event::ConversationRead { user_id, seq: 7 },
@@ -270,6 +302,26 @@ fn events() -> Vec<Event> {
             availability: Availability::Busy,
             connected: true,
             gateways: BTreeSet::new(),
+        },
+        Event::CountsChanged { views: BTreeMap::from([("open/all".to_owned(), 3)]) },
+        Event::NotificationAdded {
+            user_id,
+            notification: Notification {
+                number: 4,
+                kind: NotificationKind::Mentioned,
+                conversation_id: conversation_id(),
+                seq: Some(7),
+                contact_name: "سارة".to_owned(),
+                preview: "look".to_owned(),
+                by: Some(user_id),
+                at: at(),
+            },
+            unread: 2,
+        },
+        Event::NotificationsRead { user_id, read_up_to: 3, read: BTreeSet::from([5]), unread: 1 },
+        Event::SettingChanged {
+            user_id: Some(user_id),
+            change: Box::new(SettingChange::SavedView { saved_view: saved_view() }),
         },
         Event::CommandSettled {
             key: Some("k-1".to_owned()),
@@ -329,7 +381,7 @@ struct LaidRecord {
 fn laid_records() -> Vec<(String, LaidRecord)> {
     let actor = || Actor::User { user_id: user_id() };
     let laid = vec![
-        Laid::Team(Team { id: team_id(), name: "الدعم".to_owned(), created_at: at() }),
+        Laid::Team(Team { members: BTreeSet::from([user_id()]), ..team() }),
         Laid::ExternalIdentity(ExternalIdentity {
             issuer: "https://id.example".to_owned(),
             subject: "248289761001".to_owned(),

@@ -3,6 +3,7 @@
 mod assignment;
 mod conversations;
 mod delivery;
+mod desk;
 mod hub;
 mod lost_end;
 mod properties;

@@ -7,17 +7,20 @@ use std::time::Duration;
 use proptest::prelude::*;
 use schemas::channel::{AssignmentPolicy, Medium};
 use schemas::command::{Actor, Command, CommandRecord, DeliveryReport, Remedy, SendOutcome};
-use schemas::conversation::{Conversation, Status};
+use schemas::conversation::{Conversation, ConversationChanges, LabelChanges, Status};
+use schemas::desk::NotificationMarks;
 use schemas::event::{Event, EventRecord};
 use schemas::message::{Author, Body, DeliveryError, DeliveryStatus};
+use schemas::tables as t;
 use schemas::workspace::{Agent, Availability, Role};
-use schemas::{ConversationId, MessageId, UserId};
+use schemas::{ConversationId, MessageId, TeamId, UserId};
 use storage::log::memory::MemoryLog;
 use storage::log::{Log, NewRecord, ReadLimit, Topic};
 use storage::tables::dump::dump;
 use storage::tables::memory::MemoryTables;
+use storage::tables::{Scan, Tables};
 
-use super::hub::{Hub, PARTITIONS, received, sms, user, web_chat, whatsapp};
+use super::hub::{Hub, PARTITIONS, nth, received, sms, user, web_chat, whatsapp};
 
 /// One step of a random history. Numbers pick among what exists at that point.
 #[derive(Clone, Debug)]
@@ -35,6 +38,8 @@ enum Step {
     Policy { version: u8, policy: u8 },
     Agent { agent: u8, capacity: u8, active: bool },
     Block { conversation: u8, blocked: bool },
+    Change { conversation: u8, to: Option<u8>, team: u8, label: u8 },
+    ReadNotifications { agent: u8, up_to: Option<u8>, number: u8 },
     Pass { minutes: u16 },
 }
 
@@ -53,6 +58,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..9_u8, 0..3_u8).prop_map(|(version, policy)| Step::Policy { version, policy }),
         1 => (0..3_u8, 0..4_u8, any::<bool>()).prop_map(|(agent, capacity, active)| Step::Agent { agent, capacity, active }),
         1 => (0..6_u8, any::<bool>()).prop_map(|(conversation, blocked)| Step::Block { conversation, blocked }),
+        2 => (0..6_u8, prop::option::of(0..3_u8), 0..3_u8, 0..3_u8).prop_map(|(conversation, to, team, label)| Step::Change { conversation, to, team, label }),
+        1 => (0..3_u8, prop::option::of(0..9_u8), 0..9_u8).prop_map(|(agent, up_to, number)| Step::ReadNotifications { agent, up_to, number }),
         2 => (1..2_000_u16).prop_map(|minutes| Step::Pass { minutes }),
     ]
 }
@@ -215,6 +222,24 @@ fn record(hub: &Hub, known: &Known, step: &Step) -> Option<CommandRecord> {
             };
             (Actor::System, Command::ConfigureAgent { agent })
         }
+        Step::Change { conversation, to, team, label } => {
+            let team = (*team > 0).then(|| nth(*team, TeamId::new));
+            let labels = match label {
+                0 => LabelChanges { add: Vec::new(), remove: vec!["l1".to_owned(), "l2".to_owned()] },
+                n => LabelChanges { add: vec![format!("l{n}")], remove: Vec::new() },
+            };
+            let changes = ConversationChanges {
+                assignee: Some(to.map(user)),
+                team: Some(team),
+                labels,
+                ..ConversationChanges::default()
+            };
+            (user_of(1), Command::ChangeConversation { conversation_id: known.conversation(*conversation), changes })
+        }
+        Step::ReadNotifications { agent, up_to, number } => {
+            let (up_to, numbers) = (up_to.map(u64::from), vec![u64::from(*number)]);
+            (user_of(*agent), Command::ReadNotifications { user_id: user(*agent), up_to, numbers })
+        }
         Step::Block { conversation, blocked } => {
             let contact_id = *known.contacts.get(&known.conversation(*conversation))?;
             let command = Command::UpdateContact { contact_id, name: None, email: None, blocked: Some(*blocked) };
@@ -335,9 +360,63 @@ async fn check_invariants(hub: &Hub) {
         assert_eq!(conversation.status == Status::Resolved, conversation.resolved_at.is_some());
         assert!(conversation.status == Status::Snoozed || conversation.snoozed_until.is_none());
     }
+    check_counts(hub, last.values()).await;
     for n in 0..3 {
+        check_notifications(hub, user(n), &events).await;
         assert_eq!(hub.agent(user(n)).await.open_conversations, held.get(&user(n)).copied().unwrap_or(0));
     }
+}
+
+/// The counts of views, in rows and as the events tell them, are those of a plain recount.
+async fn check_counts<'a>(hub: &Hub, conversations: impl Iterator<Item = &'a Conversation>) {
+    let mut expected: BTreeMap<String, u64> = BTreeMap::new();
+    for conversation in conversations {
+        let mut whose = vec!["all".to_owned()];
+        whose.push(conversation.assignee.map_or_else(|| "none".to_owned(), |user_id| user_id.to_string()));
+        if conversation.status != Status::Resolved {
+            whose.push(format!("channel:{}", conversation.channel_id));
+            whose.extend(conversation.team.iter().map(|team| format!("team:{team}")));
+            whose.extend(conversation.labels.iter().map(|label| format!("label:{label}")));
+            whose.extend(conversation.participants.iter().map(|user_id| format!("mentioned:{user_id}")));
+        }
+        for whose in whose {
+            *expected.entry(format!("{}/{whose}", conversation.status.as_str())).or_insert(0) += 1;
+        }
+    }
+    let mut told = BTreeMap::new();
+    for record in hub.events().await {
+        if let Event::CountsChanged { views } = record.event {
+            assert!(views.iter().all(|(view, count)| told.get(view).unwrap_or(&0) != count), "only news is told");
+            told.extend(views);
+        }
+    }
+    told.retain(|_, count| *count > 0);
+    assert_eq!(told, expected);
+    let rows = hub.tables.scan(t::VIEW_COUNTS, Scan::of([hub.workspace.into()], 1_000)).await.unwrap();
+    let stored: Vec<_> = rows.iter().map(|row| u64::try_from(row.int("count").unwrap()).unwrap()).collect();
+    assert_eq!(stored, expected.into_values().collect::<Vec<_>>(), "both stand in the order of the views");
+}
+
+/// Notifications count without holes, and each event says how many are unread.
+async fn check_notifications(hub: &Hub, user_id: UserId, events: &[EventRecord]) {
+    let mut marks = NotificationMarks::default();
+    for record in events {
+        match &record.event {
+            Event::NotificationAdded { user_id: whose, notification, unread } if *whose == user_id => {
+                marks.add();
+                assert_eq!((notification.number, *unread), (marks.last, marks.unread()));
+                assert_ne!(notification.by, Some(user_id));
+            }
+            Event::NotificationsRead { user_id: whose, read_up_to, read, unread } if *whose == user_id => {
+                marks = NotificationMarks { last: marks.last, read_up_to: *read_up_to, read: read.clone() };
+                assert_eq!(*unread, marks.unread());
+            }
+            _ => {}
+        }
+    }
+    let rows =
+        hub.tables.scan(t::NOTIFICATIONS, Scan::of([hub.workspace.into(), user_id.into()], 1_000)).await.unwrap();
+    assert_eq!(rows.len() as u64, marks.last);
 }
 
 /// The rows after one message was sent and reported on; the provider's answer to the call comes before the report with this
