@@ -14,6 +14,8 @@
     reason = "a program that prints figures"
 )]
 
+mod support;
+
 use std::error::Error;
 use std::time::{Duration, Instant};
 
@@ -25,6 +27,8 @@ use schemas::tables::{
 use scylla::client::session_builder::SessionBuilder;
 use storage::tables::cql::{CqlOptions, CqlTables};
 use storage::tables::{Batch, Derivation, Key, Row, Scan, Sync, Tables};
+
+use support::{int, uuid};
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
@@ -70,19 +74,6 @@ async fn drop_keyspace(server: &str) -> Outcome {
     let session = SessionBuilder::new().known_node(server).fetch_schema_metadata(false).build().await?;
     session.query_unpaged(format!("DROP KEYSPACE IF EXISTS {KEYSPACE}"), ()).await?;
     Ok(())
-}
-
-fn uuid(n: u64) -> Value {
-    let mut bytes = [0; 16];
-    let hash = n.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    for (place, byte) in bytes.iter_mut().zip(hash.to_be_bytes().into_iter().chain(n.to_be_bytes())) {
-        *place = byte;
-    }
-    Value::Uuid(bytes)
-}
-
-fn int(n: u64) -> Value {
-    Value::Int(n.cast_signed())
 }
 
 fn body() -> Value {

@@ -7,6 +7,8 @@
 //! Read the ratios: absolute figures say as much about the machine's other work as about the tables.
 #![expect(clippy::print_stdout, clippy::cast_precision_loss, reason = "a program that prints figures")]
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs::File;
@@ -16,6 +18,8 @@ use std::time::{Duration, Instant};
 use schemas::tables::{CONTACTS, EXTERNAL_MESSAGES, MESSAGES, MESSAGES_PER_BUCKET, OUTBOX, Value, message_bucket};
 use storage::tables::embedded::{EmbeddedTables, EmbeddedTablesOptions};
 use storage::tables::{Batch, Key, Row, Scan, Sync, Tables, codec};
+
+use support::{int, uuid};
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
@@ -43,20 +47,6 @@ async fn main() -> Outcome {
     deleted_partition(&tables, rows).await?;
     println!("on disk: {:.1} MB, resident {:.1} MB", tables.size_bytes() as f64 / 1e6, resident_mb()?);
     Ok(())
-}
-
-fn uuid(n: u64) -> Value {
-    let mut bytes = [0; 16];
-    // Spread like hashes, so that neighbours in time are not neighbours in the order of keys.
-    let hash = n.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    for (place, byte) in bytes.iter_mut().zip(hash.to_be_bytes().into_iter().chain(n.to_be_bytes())) {
-        *place = byte;
-    }
-    Value::Uuid(bytes)
-}
-
-fn int(n: u64) -> Value {
-    Value::Int(n.cast_signed())
 }
 
 fn external(n: u64) -> Row {
