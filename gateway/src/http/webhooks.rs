@@ -19,6 +19,7 @@ use schemas::api::problem::ErrorCode;
 use schemas::channel::{ChannelRecord, Credentials};
 use schemas::command::{Actor, Command, CommandRecord};
 use schemas::{ChannelId, Timestamp};
+use storage::background::Waiting;
 use storage::tables::TablesError;
 
 use super::error::{ApiError, RETRY_AFTER_S};
@@ -147,9 +148,10 @@ pub async fn receive(
     match module.parse(content_type, said) {
         Ok(entries) => {
             let records = commands_of(&state.commands, &record, entries);
-            if !records.is_empty()
-                && let Err(error) = state.commands.append_all(&records).await
-            {
+            let waiting = Waiting::begin();
+            let kept = if records.is_empty() { Ok(()) } else { state.commands.append_all(&records).await.map(drop) };
+            drop(waiting);
+            if let Err(error) = kept {
                 count(module, "not_kept");
                 tracing::warn!(error = &error as &dyn std::error::Error, channel.id = %channel_id, "a webhook cannot be kept now");
                 return Ok(come_again());
