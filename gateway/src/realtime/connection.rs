@@ -7,8 +7,9 @@
 //!
 //! Frames leave in one of two ways. At first, and for a slow reader, they are the response's body ([`super::body`]): actix
 //! asks for bytes, keeps them in a buffer, and waits for the kernel. Once the client has spoken, what came before its first
-//! frame has left that buffer, so the worker writes frames itself ([`Connection::write_now`]), which costs half as much. When
-//! the kernel has no room, the rest goes as the body again, for good: only actix knows when its buffer is empty.
+//! frame has left that buffer, so the worker writes frames itself ([`Connection::write_now`]) and neither wakes a task nor
+//! copies into a second buffer for each. When the kernel has no room, the rest goes as the body again, for good: only actix
+//! knows when its buffer is empty.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -331,7 +332,7 @@ impl Connection {
                 }
             };
         }
-        let mut chunk = BytesMut::with_capacity((queue.bytes + 10).min(CHUNK_BYTES));
+        let mut chunk = BytesMut::new();
         queue.write_chunk(self.batches.load(Ordering::Relaxed), &mut chunk);
         Poll::Ready(Some(chunk.freeze()))
     }

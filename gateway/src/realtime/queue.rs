@@ -89,6 +89,7 @@ impl Queue {
             })
             .count()
             .max(1);
+        chunk.reserve(size.min(CHUNK_BYTES));
         let mut left = fitting;
         while left > 0 {
             let Some(first) = self.waiting.pop_front() else { break };
