@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::app::{message, sign};
-use super::cluster_process::{Cluster, PUBLIC_URL, Process, Shop};
+use super::cluster_process::{Cluster, Process};
+use super::process::{PUBLIC_URL, Shop};
 use super::ws_client::{Received, WsClient};
 
 const CUSTOMERS: u64 = 4;
@@ -40,7 +41,7 @@ impl Load {
         for customer in 0..CUSTOMERS {
             let (client, gateways, ends) = (cluster.client.clone(), Arc::clone(gateways), Arc::clone(&ends));
             let (acknowledged, next_sid) = (Arc::clone(&acknowledged), Arc::clone(&next_sid));
-            let path = format!("/webhooks/twilio/{}", shop.channel);
+            let path = shop.webhook_path();
             customers.spawn(async move {
                 let from = format!("+96650000{customer:04}");
                 let mut pace = tokio::time::interval(PACE);

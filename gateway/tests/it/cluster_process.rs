@@ -2,24 +2,21 @@
 
 use std::net::SocketAddr;
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
-use tokio::sync::watch;
 
-use super::app::{ACCOUNT, AUTH_TOKEN, NUMBER};
 use super::pair::{CQL, KAFKA, cluster_settings};
+use super::process::{PUBLIC_URL, Shop, Voice, signal, until};
 
-/// What webhooks are signed for, whichever gateway they reach.
-pub(crate) const PUBLIC_URL: &str = "https://hub.example.test";
 /// No state of a cluster takes longer to come.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 /// Between two looks at a state.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Nothing is sent to the provider.
+const NO_PROVIDER: &str = "http://127.0.0.1:9";
 /// How much of what a process said is shown when a test fails, in bytes.
 const SHOWN_BYTES: usize = 6_000;
 
@@ -29,14 +26,6 @@ pub(crate) struct Cluster {
     settings: Vec<(String, String)>,
     dir: TempDir,
     pub(crate) client: reqwest::Client,
-}
-
-/// What the command line made.
-#[derive(Debug)]
-pub(crate) struct Shop {
-    pub(crate) channel: String,
-    /// An API token of the owner.
-    pub(crate) token: String,
 }
 
 impl Cluster {
@@ -73,16 +62,7 @@ impl Cluster {
 
     /// Makes a workspace with an owner, an API token and an SMS channel.
     pub(crate) async fn open_shop(&self) -> Shop {
-        let text = |value: &Value| value.as_str().unwrap().to_owned();
-        let workspace = text(&self.json(&["workspace", "create", "--name", "Shop"], "").await["id"]);
-        let person = ["--workspace", &workspace, "--email", "owner@shop.test"];
-        self.json(&[&["user", "create", "--name", "Owner", "--role", "owner"][..], &person].concat(), "").await;
-        let token = ["token", "create", "--name", "tests", "--role", "owner"];
-        let token = text(&self.json(&[&token[..], &person].concat(), "").await["secret"]);
-        let kind = ["channel", "create", "--name", "SMS", "--provider", "twilio", "--medium", "sms"];
-        let account = ["--workspace", &workspace, "--address", NUMBER, "--account-sid", ACCOUNT, "--auth-token-stdin"];
-        let channel = self.json(&[&kind[..], &account].concat(), AUTH_TOKEN).await;
-        Shop { channel: text(&channel["channel"]["id"]), token }
+        Shop::make(self.dir.path(), NO_PROVIDER, async |arguments, input| self.json(arguments, input).await).await
     }
 
     /// Starts a process with these roles and waits until it says where it listens.
@@ -98,13 +78,8 @@ impl Cluster {
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        let said = Arc::new(Mutex::new(String::new()));
-        let (address, mut listening) = watch::channel(None);
-        tokio::spawn(keep(BufReader::new(child.stderr.take().unwrap()), Arc::clone(&said), address));
-        let waiting = tokio::time::timeout(PATIENCE, listening.wait_for(Option::is_some)).await;
-        let listens = waiting.expect("the process listens in time").map(|address| address.clone().unwrap());
-        let address = listens.unwrap_or_else(|_| panic!("{name} ended before it listened: {}", said.lock().unwrap()));
-        let process = Process { name: name.to_owned(), child, address: address.parse().unwrap(), said };
+        let voice = Voice::of(&mut child, PATIENCE).await;
+        let process = Process { name: name.to_owned(), child, address: voice.address.parse().unwrap(), voice };
         self.until(&format!("{name} is ready"), async || {
             let ready = self.client.get(format!("{}/readyz", process.url())).send().await.ok()?;
             (ready.status() == 200).then_some(())
@@ -114,17 +89,8 @@ impl Cluster {
     }
 
     /// Asks again until there is an answer.
-    pub(crate) async fn until<T>(&self, what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
-        let waiting = async {
-            let mut look = tokio::time::interval(LOOK_EVERY);
-            loop {
-                look.tick().await;
-                if let Some(found) = ask().await {
-                    return found;
-                }
-            }
-        };
-        tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_late| panic!("it did not come: {what}"))
+    pub(crate) async fn until<T>(&self, what: &str, ask: impl AsyncFnMut() -> Option<T>) -> T {
+        until(PATIENCE, LOOK_EVERY, what, ask).await
     }
 
     /// What `GET` of a path gives the shop's owner: status and JSON; none if nobody answers.
@@ -156,7 +122,7 @@ pub(crate) struct Process {
     name: String,
     child: Child,
     pub(crate) address: SocketAddr,
-    said: Arc<Mutex<String>>,
+    voice: Voice,
 }
 
 impl Process {
@@ -170,23 +136,18 @@ impl Process {
         self.child.kill().await.unwrap();
     }
 
-    fn signal(&self, name: &str) {
-        let id = self.child.id().unwrap().to_string();
-        assert!(std::process::Command::new("kill").args([name, &id]).status().unwrap().success());
-    }
-
     /// Lets it stand still, or go on.
     pub(crate) fn pause(&self) {
-        self.signal("-STOP");
+        signal(&self.child, "-STOP");
     }
 
     pub(crate) fn resume(&self) {
-        self.signal("-CONT");
+        signal(&self.child, "-CONT");
     }
 
     /// Asks it to stop, as a service manager does, and waits for its end.
     pub(crate) async fn stop(mut self) -> ExitStatus {
-        self.signal("-TERM");
+        signal(&self.child, "-TERM");
         tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("it ends in time").unwrap()
     }
 }
@@ -194,27 +155,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let said = self.said.lock().unwrap();
-            let from = said.len().saturating_sub(SHOWN_BYTES);
-            let end =
-                said.char_indices().find(|(at, _)| *at >= from).and_then(|(at, _)| said.get(at..)).unwrap_or_default();
-            eprintln!("--- {}:\n{end}", self.name);
+            eprintln!("--- {}:\n{}", self.name, self.voice.end(SHOWN_BYTES));
         }
-    }
-}
-
-/// Keeps what a process says, and finds out where it listens.
-async fn keep(
-    mut reader: impl tokio::io::AsyncBufRead + Unpin,
-    said: Arc<Mutex<String>>,
-    address: watch::Sender<Option<String>>,
-) {
-    let mut line = String::new();
-    while reader.read_line(&mut line).await.is_ok_and(|bytes| bytes > 0) {
-        if let Some((_, rest)) = line.split_once("the hub is listening address=") {
-            address.send_replace(rest.split_whitespace().next().map(str::to_owned));
-        }
-        said.lock().unwrap().push_str(&line);
-        line.clear();
     }
 }

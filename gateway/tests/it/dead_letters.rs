@@ -88,7 +88,7 @@ async fn bury(data: &Path, shop: &Shop) -> DeadLetterId {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_command_line_lists_shows_and_replays_a_letter() {
     let dir = tempfile::tempdir().unwrap();
-    let shop = Shop::open(&dir.path().join("data"), "http://127.0.0.1:9");
+    let shop = Shop::open(&dir.path().join("data"), "http://127.0.0.1:9").await;
     let id = bury(&shop.data, &shop).await.to_string();
     let run = |verb: &str, letters: &[&str]| {
         let arguments = [&["dead-letter", verb, "--workspace", &shop.workspace][..], letters].concat();

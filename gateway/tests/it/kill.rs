@@ -60,7 +60,7 @@ async fn all(base_url: &str, token: &str, path: &str) -> Vec<Value> {
 async fn nothing_acknowledged_is_lost_or_doubled_by_kill_9() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
-    let shop = Shop::open(&data, "http://127.0.0.1:9");
+    let shop = Shop::open(&data, "http://127.0.0.1:9").await;
     let path = shop.webhook_path();
     let next_sid = Arc::new(AtomicU64::new(1));
     let mut promised = BTreeSet::new();

@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Between two looks at a state that the hub tells of only when asked.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// What the command line made in a data folder.
+/// What the command line made.
 #[derive(Debug)]
 pub(crate) struct Shop {
     pub(crate) data: PathBuf,
@@ -38,17 +38,22 @@ pub(crate) struct Shop {
 
 impl Shop {
     /// Makes a workspace with an owner, an API token and an SMS channel whose provider is at `api_base`.
-    pub(crate) fn open(data: &Path, api_base: &str) -> Self {
-        let run = |arguments: &[&str], input: &str| json_of(&saler(data, arguments, input));
+    pub(crate) async fn open(data: &Path, api_base: &str) -> Self {
+        Self::make(data, api_base, async |arguments, input| json_of(&saler(data, arguments, input))).await
+    }
+
+    /// The same, by whatever runs the command line and gives what it prints.
+    pub(crate) async fn make(data: &Path, api_base: &str, run: impl AsyncFn(&[&str], &str) -> Value) -> Self {
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let email = "owner@shop.test";
-        let workspace = text(&run(&["workspace", "create", "--name", "Shop"], "")["id"]);
+        let workspace = text(&run(&["workspace", "create", "--name", "Shop"], "").await["id"]);
         let person = ["--workspace", &workspace, "--email", email];
-        let user = run(&[&["user", "create", "--name", "Owner", "--role", "owner"][..], &person].concat(), "");
-        let token = run(&[&["token", "create", "--name", "tests", "--role", "owner"][..], &person].concat(), "");
+        let user = run(&[&["user", "create", "--name", "Owner", "--role", "owner"][..], &person].concat(), "").await;
+        let token = ["token", "create", "--name", "tests", "--role", "owner"];
+        let token = run(&[&token[..], &person].concat(), "").await;
         let account = ["--address", NUMBER, "--account-sid", ACCOUNT, "--auth-token-stdin", "--api-base", api_base];
         let kind = ["channel", "create", "--name", "SMS", "--provider", "twilio", "--medium", "sms"];
-        let channel = run(&[&kind[..], &["--workspace", &workspace], &account].concat(), AUTH_TOKEN);
+        let channel = run(&[&kind[..], &["--workspace", &workspace], &account].concat(), AUTH_TOKEN).await;
         Self {
             data: data.to_owned(),
             channel: text(&channel["channel"]["id"]),
@@ -71,8 +76,7 @@ pub(crate) struct Hub {
     pub(crate) child: Child,
     pub(crate) base_url: String,
     pub(crate) client: reqwest::Client,
-    said: Arc<Mutex<String>>,
-    readers: Vec<JoinHandle<()>>,
+    voice: Voice,
 }
 
 impl Hub {
@@ -90,18 +94,9 @@ impl Hub {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let said = Arc::new(Mutex::new(String::new()));
-        let (address, mut listening) = watch::channel(None);
-        let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-        let readers = vec![
-            tokio::spawn(keep(BufReader::new(out), Arc::clone(&said), address.clone())),
-            tokio::spawn(keep(BufReader::new(err), Arc::clone(&said), address)),
-        ];
-        let Ok(Some(address)) = listening.wait_for(Option::is_some).await.map(|address| address.clone()) else {
-            panic!("the hub ended before it listened: {}", said.lock().unwrap());
-        };
+        let voice = Voice::of(&mut child, PATIENCE).await;
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { child, base_url: format!("http://{address}"), client, said, readers }
+        Self { child, base_url: format!("http://{}", voice.address), client, voice }
     }
 
     /// Where it listens.
@@ -119,17 +114,8 @@ impl Hub {
     }
 
     /// Asks again until there is an answer.
-    pub(crate) async fn until<T>(&self, what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
-        let waiting = async {
-            let mut look = tokio::time::interval(LOOK_EVERY);
-            loop {
-                look.tick().await;
-                if let Some(found) = ask().await {
-                    return found;
-                }
-            }
-        };
-        tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_late| panic!("it did not come: {what}"))
+    pub(crate) async fn until<T>(&self, what: &str, ask: impl AsyncFnMut() -> Option<T>) -> T {
+        until(PATIENCE, LOOK_EVERY, what, ask).await
     }
 
     /// A request under `/api/v1` by the owner of the shop.
@@ -161,22 +147,59 @@ impl Hub {
 
     /// Asks the hub to stop, as a service manager does.
     pub(crate) fn terminate(&self) {
-        let id = self.child.id().unwrap().to_string();
-        assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        signal(&self.child, "-TERM");
     }
 
     /// Waits for the hub's end; returns how it ended and everything that it wrote.
     pub(crate) async fn ended(mut self) -> (ExitStatus, String) {
         let status = tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("the hub ends").unwrap();
-        for reader in self.readers.drain(..) {
-            reader.await.unwrap();
-        }
-        let said = self.said.lock().unwrap().clone();
-        (status, said)
+        (status, self.voice.whole().await)
     }
 }
 
-/// Keeps what the hub writes, and finds out where it listens.
+/// What a process of the hub writes.
+#[derive(Debug)]
+pub(crate) struct Voice {
+    /// Where it says that it listens.
+    pub(crate) address: String,
+    said: Arc<Mutex<String>>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+impl Voice {
+    /// Takes what is piped of a process, and waits until it says where it listens.
+    pub(crate) async fn of(child: &mut Child, patience: Duration) -> Self {
+        let said = Arc::new(Mutex::new(String::new()));
+        let (address, mut listening) = watch::channel(None);
+        let mut readers = Vec::new();
+        if let Some(out) = child.stdout.take() {
+            readers.push(tokio::spawn(keep(BufReader::new(out), Arc::clone(&said), address.clone())));
+        }
+        if let Some(err) = child.stderr.take() {
+            readers.push(tokio::spawn(keep(BufReader::new(err), Arc::clone(&said), address)));
+        }
+        let waiting = tokio::time::timeout(patience, listening.wait_for(Option::is_some)).await;
+        let Ok(Some(address)) = waiting.expect("the hub listens in time").map(|address| address.clone()) else {
+            panic!("the hub ended before it listened: {}", said.lock().unwrap());
+        };
+        Self { address, said, readers }
+    }
+
+    /// The last `bytes` of what it has said so far.
+    pub(crate) fn end(&self, bytes: usize) -> String {
+        let said = self.said.lock().unwrap();
+        said.get(said.ceil_char_boundary(said.len().saturating_sub(bytes))..).unwrap_or_default().to_owned()
+    }
+
+    /// Everything, once the process has ended.
+    pub(crate) async fn whole(mut self) -> String {
+        for reader in self.readers.drain(..) {
+            reader.await.unwrap();
+        }
+        self.said.lock().unwrap().clone()
+    }
+}
+
 async fn keep(mut reader: impl AsyncBufRead + Unpin, said: Arc<Mutex<String>>, address: watch::Sender<Option<String>>) {
     let mut line = String::new();
     while reader.read_line(&mut line).await.is_ok_and(|bytes| bytes > 0) {
@@ -186,4 +209,29 @@ async fn keep(mut reader: impl AsyncBufRead + Unpin, said: Arc<Mutex<String>>, a
         said.lock().unwrap().push_str(&line);
         line.clear();
     }
+}
+
+/// Asks again until there is an answer.
+pub(crate) async fn until<T>(
+    patience: Duration,
+    look_every: Duration,
+    what: &str,
+    mut ask: impl AsyncFnMut() -> Option<T>,
+) -> T {
+    let waiting = async {
+        let mut look = tokio::time::interval(look_every);
+        loop {
+            look.tick().await;
+            if let Some(found) = ask().await {
+                return found;
+            }
+        }
+    };
+    tokio::time::timeout(patience, waiting).await.unwrap_or_else(|_late| panic!("it did not come: {what}"))
+}
+
+/// Sends a signal, such as `-TERM`.
+pub(crate) fn signal(child: &Child, name: &str) {
+    let id = child.id().unwrap().to_string();
+    assert!(std::process::Command::new("kill").args([name, &id]).status().unwrap().success());
 }

@@ -96,7 +96,7 @@ fn has_none_of(text: &str, secrets: &[&str]) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn logs_and_metrics_hold_nothing_of_people_and_a_signal_ends_the_hub_in_time() {
     let dir = tempfile::tempdir().unwrap();
-    let shop = Shop::open(&dir.path().join("data"), "http://127.0.0.1:9");
+    let shop = Shop::open(&dir.path().join("data"), "http://127.0.0.1:9").await;
     // At the level at which the hub says most of itself.
     let level = "info,gateway=trace,ingest=trace,storage=trace,analytics=trace";
     let settings = [

@@ -93,7 +93,7 @@ fn callback<'a>(sid: &'a str, status: &'a str) -> [(&'static str, &'a str); 5] {
 async fn a_question_is_answered_delivered_counted_and_queried() {
     let dir = tempfile::tempdir().unwrap();
     let provider = FakeTwilio::start();
-    let shop = Shop::open(&dir.path().join("data"), &provider.base_url);
+    let shop = Shop::open(&dir.path().join("data"), &provider.base_url).await;
     let hub = Hub::start(&shop.data, &[]).await;
     hub.is_ready().await;
     let mut desk = Desk::sign_in(&hub, &shop).await;
