@@ -256,11 +256,17 @@ pub fn check(entries: &[Entry], stored: &[Stored]) -> Verdict {
     verdict
 }
 
-fn check_stored(entries: &[Entry], stored: &[Stored], verdict: &mut Verdict) -> Vec<Violation> {
-    let mut times: HashMap<u64, usize> = HashMap::new();
-    for key in stored.iter().filter_map(|message| message.key) {
+/// How often each key is there.
+pub(crate) fn occurrences(keys: impl IntoIterator<Item = u64>) -> HashMap<u64, usize> {
+    let mut times = HashMap::new();
+    for key in keys {
         *times.entry(key).or_default() += 1;
     }
+    times
+}
+
+fn check_stored(entries: &[Entry], stored: &[Stored], verdict: &mut Verdict) -> Vec<Violation> {
+    let times = occurrences(stored.iter().filter_map(|message| message.key));
     let mut sent = BTreeSet::new();
     let mut violations = Vec::new();
     for entry in entries {

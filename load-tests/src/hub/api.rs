@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use schemas::api::Page;
+use schemas::api::analytics::SqlAnswer;
 use schemas::api::auth::Tokens;
 use schemas::api::channel::CreatedChannel;
 use schemas::api::conversation::{ConversationView, Sent};
@@ -14,7 +15,7 @@ use schemas::workspace::Workspace;
 use schemas::{ChannelId, ConversationId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// How long a call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -47,6 +48,12 @@ impl Api {
     #[must_use]
     pub fn with_token(&self, token: impl Into<String>) -> Self {
         Self { token: token.into(), ..self.clone() }
+    }
+
+    /// The same at another gateway.
+    #[must_use]
+    pub fn at(&self, gateway: SocketAddr) -> Self {
+        Self { base: format!("http://{gateway}"), ..self.clone() }
     }
 
     /// The token.
@@ -179,6 +186,17 @@ impl Api {
     /// If the hub cannot be reached or refuses.
     pub async fn send(&self, id: ConversationId, key: &str, text: &str) -> anyhow::Result<Sent> {
         self.post(&format!("conversations/{id}/messages"), &json!({ "body": { "text": text } }), Some(key)).await
+    }
+
+    /// How many messages SQL sees.
+    ///
+    /// # Errors
+    /// If the hub cannot be reached, refuses, or answers something else.
+    pub async fn messages_in_sql(&self) -> anyhow::Result<u64> {
+        let query = json!({ "sql": "select count(*) from messages" });
+        let answer: SqlAnswer = self.post("sql", &query, None).await?;
+        let counted = answer.rows.first().and_then(|row| row.first()).and_then(Value::as_u64);
+        counted.context("a count is not a number")
     }
 
     /// Marks a conversation as read up to a message.

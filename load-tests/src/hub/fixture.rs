@@ -59,6 +59,8 @@ pub struct Fixture {
     pub address: SocketAddr,
     /// The base of its addresses, which webhooks are signed for.
     pub base_url: String,
+    /// The bases of the processes whose metrics tell how far the engine is.
+    pub engines: Vec<String>,
     /// Its workspaces.
     pub spaces: Vec<Space>,
     /// Its process, if this program started it.
@@ -87,31 +89,53 @@ impl Fixture {
     /// # Errors
     /// If the hub cannot be started or reached, or refuses.
     pub async fn start(choice: &HubChoice, workspaces: usize, variables: &[(&str, &str)]) -> anyhow::Result<Self> {
-        let dir = match &choice.dir {
-            Some(parent) => TempDir::with_prefix_in("saler-load-", parent),
-            None => TempDir::with_prefix("saler-load-"),
-        }
-        .context("cannot make a folder for the hub")?;
-        let account = sid("AC", rand::random());
-        let simulator = Simulator::start(SimulatorConfig {
-            callbacks: CallbackPlan::prompt(),
-            ..SimulatorConfig::single(&account, AUTH_TOKEN)
-        })
-        .await?;
+        let dir = folder(choice)?;
+        let (simulator, account) = provider().await?;
         let mut fixture = match &choice.hub {
             Some(hub) => Self::external(hub, simulator, dir)?,
             None => Self::spawned(choice.spawn.as_deref(), simulator, dir, variables).await?,
         };
         let email = choice.email.as_deref().unwrap_or(OWNER_EMAIL);
         let password = choice.password.as_deref().unwrap_or(OWNER_PASSWORD);
-        let (owner, _tokens) = Api::new(&fixture.base_url)?.sign_in(email, password).await?;
+        fixture.make_spaces((email, password), &account, workspaces).await?;
+        Ok(fixture)
+    }
+
+    /// Makes so many workspaces at a gateway of an empty cluster, which the caller has started in a folder of `dir`.
+    /// `engines` are the bases of the processes whose metrics tell how far the engine is.
+    ///
+    /// # Errors
+    /// If the gateway cannot be reached, or refuses.
+    pub async fn at_gateway(
+        gateway: &HubOptions,
+        engines: Vec<String>,
+        dir: TempDir,
+        workspaces: usize,
+    ) -> anyhow::Result<Self> {
+        let (simulator, account) = provider().await?;
+        let mut fixture = Self {
+            address: gateway.address,
+            base_url: gateway.base_url(),
+            engines,
+            spaces: Vec::new(),
+            process: None,
+            options: None,
+            simulator,
+            dir,
+        };
+        fixture.make_spaces((OWNER_EMAIL, OWNER_PASSWORD), &account, workspaces).await?;
+        Ok(fixture)
+    }
+
+    async fn make_spaces(&mut self, sign_in: (&str, &str), account: &str, workspaces: usize) -> anyhow::Result<()> {
+        let (owner, _tokens) = Api::new(&self.base_url)?.sign_in(sign_in.0, sign_in.1).await?;
         // A person's oldest sign-in gives way to new ones, an API token does not.
         let owner = owner.with_token(owner.create_token("owner").await?);
         for number in 0..workspaces {
-            let space = fixture.make_space(&owner, (email, password), &account, number).await?;
-            fixture.spaces.push(space);
+            let space = self.make_space(&owner, sign_in, account, number).await?;
+            self.spaces.push(space);
         }
-        Ok(fixture)
+        Ok(())
     }
 
     fn external(hub: &str, simulator: Simulator, dir: TempDir) -> anyhow::Result<Self> {
@@ -119,6 +143,7 @@ impl Fixture {
         Ok(Self {
             address: api.address().context("--hub")?,
             base_url: api.base().to_owned(),
+            engines: vec![api.base().to_owned()],
             spaces: Vec::new(),
             process: None,
             options: None,
@@ -141,6 +166,7 @@ impl Fixture {
         Ok(Self {
             address: options.address,
             base_url: options.base_url(),
+            engines: vec![options.base_url()],
             spaces: Vec::new(),
             process: Some(process),
             options: Some(options),
@@ -230,15 +256,19 @@ impl Fixture {
         anyhow::bail!("the engine has not caught up within {CATCH_UP_WITHIN:?}")
     }
 
-    /// The values of a metric of the hub, each with its labels as they are written.
+    /// The values of a metric of the engines, each with its labels as they are written.
     ///
     /// # Errors
     /// If `/metrics` cannot be read.
     pub async fn metric(&self, name: &str) -> anyhow::Result<Vec<(String, f64)>> {
-        let url = format!("{}/metrics", self.base_url);
-        let answer = reqwest::Client::builder().no_proxy().build()?.get(&url).send().await;
-        let text = answer.and_then(reqwest::Response::error_for_status).context("no metrics")?.text().await?;
-        Ok(metric_values(&text, name))
+        let client = reqwest::Client::builder().no_proxy().build()?;
+        let mut values = Vec::new();
+        for base in &self.engines {
+            let answer = client.get(format!("{base}/metrics")).send().await;
+            let text = answer.and_then(reqwest::Response::error_for_status).context("no metrics")?.text().await?;
+            values.extend(metric_values(&text, name));
+        }
+        Ok(values)
     }
 
     /// The conversations of customers `0..customers`, in their order: customer `i` writes to workspace `i` in turn.
@@ -262,8 +292,30 @@ impl Fixture {
     }
 }
 
+/// A new folder for a run.
+///
+/// # Errors
+/// If it cannot be made.
+pub fn folder(choice: &HubChoice) -> anyhow::Result<TempDir> {
+    match &choice.dir {
+        Some(parent) => TempDir::with_prefix_in("saler-load-", parent),
+        None => TempDir::with_prefix("saler-load-"),
+    }
+    .context("cannot make a folder for the hub")
+}
+
+/// A provider, and the account that it knows.
+async fn provider() -> anyhow::Result<(Simulator, String)> {
+    let account = sid("AC", rand::random());
+    let config = SimulatorConfig { callbacks: CallbackPlan::prompt(), ..SimulatorConfig::single(&account, AUTH_TOKEN) };
+    Ok((Simulator::start(config).await?, account))
+}
+
 /// Makes the first workspace and its owner on the command line, before the hub runs.
-async fn make_owner(options: &HubOptions) -> anyhow::Result<()> {
+///
+/// # Errors
+/// If the command line fails.
+pub async fn make_owner(options: &HubOptions) -> anyhow::Result<()> {
     let made = options.run(&["workspace", "create", "--name", "Load"]).await?;
     let made: Workspace =
         serde_json::from_str(&made).context("`saler workspace create` answered something unexpected")?;

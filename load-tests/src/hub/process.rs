@@ -30,6 +30,8 @@ pub struct HubOptions {
     pub dir: PathBuf,
     /// Where it listens. Stays the same over restarts, since webhooks are signed for it.
     pub address: SocketAddr,
+    /// What it does: roles with commas between them, or `all`.
+    pub roles: &'static str,
     /// Further variables.
     pub variables: Vec<(String, String)>,
 }
@@ -58,7 +60,7 @@ impl HubOptions {
     /// # Errors
     /// If there is no free port.
     pub fn new(binary: PathBuf, dir: PathBuf) -> anyhow::Result<Self> {
-        Ok(Self { binary, dir, address: free_address()?, variables: Vec::new() })
+        Ok(Self { binary, dir, address: free_address()?, roles: "all", variables: Vec::new() })
     }
 
     /// The base of the hub's addresses; what webhooks are signed for.
@@ -107,7 +109,7 @@ impl HubOptions {
     pub async fn serve(&self) -> anyhow::Result<Served> {
         let log_path = self.dir.join("hub.log");
         let log = File::options().create(true).append(true).open(&log_path)?;
-        let mut command = self.command(&["serve"]);
+        let mut command = self.command(&["serve", "--roles", self.roles]);
         command.stdout(log.try_clone()?).stderr(log);
         Served::start(command, self.address, "/readyz", "the hub").await.map_err(|error| {
             let text = std::fs::read_to_string(&log_path).unwrap_or_default();
@@ -145,6 +147,21 @@ impl Served {
         self.child.id().unwrap_or(0)
     }
 
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Lets it stand still (`STOP`), or go on (`CONT`).
+    ///
+    /// # Errors
+    /// If it has ended.
+    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let id = i32::try_from(self.id()).ok().and_then(Pid::from_raw);
+        let id = id.with_context(|| format!("{} has ended by itself", self.name))?;
+        kill_process(id, signal).with_context(|| format!("{} takes no signal", self.name))
+    }
+
     /// What it uses now.
     ///
     /// # Errors
@@ -167,9 +184,7 @@ impl Served {
     /// If it does not stop in time, or ends with a failure.
     pub async fn stop(mut self) -> anyhow::Result<Duration> {
         let start = Instant::now();
-        let id = i32::try_from(self.id()).ok().and_then(Pid::from_raw);
-        let id = id.with_context(|| format!("{} has ended by itself", self.name))?;
-        kill_process(id, Signal::TERM).with_context(|| format!("cannot stop {}", self.name))?;
+        self.signal(Signal::TERM)?;
         let status = timeout(STOP_WITHIN, self.child.wait())
             .await
             .with_context(|| format!("{} did not stop within {STOP_WITHIN:?}", self.name))??;

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use schemas::api::analytics::SqlAnswer;
 use schemas::kpi::KpiBoard;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -85,7 +84,7 @@ async fn ask_without_end(api: Api) {
 async fn measure(fixture: &Fixture, space: &Space, options: &Options, first: u64) -> anyhow::Result<Part> {
     let mut part = Part::default();
     for round in 0..options.rounds {
-        let (kpi, counted) = (messages_in(&space.api).await?, messages(&space.api).await?);
+        let (kpi, counted) = (messages_in(&space.api).await?, space.api.messages_in_sql().await?);
         // Messages go to the workspaces in turn; the measured one is the first.
         let index = first + round * WORKSPACES as u64;
         let prepared = prepare(fixture, options.common.seed, index, 1, WORKSPACES as u64).await?;
@@ -94,15 +93,15 @@ async fn measure(fixture: &Fixture, space: &Space, options: &Options, first: u64
         let acknowledged = Instant::now();
         until_above(kpi, acknowledged, || messages_in(&space.api)).await.context("the KPI stays behind")?;
         part.kpis.record(acknowledged.elapsed());
-        until_above(counted, acknowledged, || messages(&space.api)).await.context("SQL stays behind")?;
+        until_above(counted, acknowledged, || space.api.messages_in_sql()).await.context("SQL stays behind")?;
         part.sql.record(acknowledged.elapsed());
     }
     Ok(part)
 }
 
-async fn until_above<F>(before: f64, since: Instant, mut now: impl FnMut() -> F) -> anyhow::Result<()>
+async fn until_above<N: PartialOrd, F>(before: N, since: Instant, mut now: impl FnMut() -> F) -> anyhow::Result<()>
 where
-    F: Future<Output = anyhow::Result<f64>>,
+    F: Future<Output = anyhow::Result<N>>,
 {
     while now().await? <= before {
         anyhow::ensure!(since.elapsed() < PATIENCE, "nothing has changed for {PATIENCE:?}");
@@ -118,10 +117,4 @@ async fn messages_in(api: &Api) -> anyhow::Result<f64> {
         .iter()
         .find(|value| value.kpi == MESSAGES_IN && value.channel_id.is_none() && value.agent_id.is_none());
     Ok(of_all.and_then(|value| value.value).unwrap_or_default())
-}
-
-async fn messages(api: &Api) -> anyhow::Result<f64> {
-    let answer: SqlAnswer = api.post("sql", &json!({ "sql": "select count(*) from messages" }), None).await?;
-    let counted = answer.rows.first().and_then(|row| row.first()).and_then(Value::as_f64);
-    counted.context("a count is not a number")
 }

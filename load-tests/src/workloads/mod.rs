@@ -7,9 +7,9 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 mod fan_out;
+mod faults;
 mod freshness;
 mod history;
-mod kill;
 mod sockets;
 mod storm;
 mod webhooks;
@@ -58,7 +58,9 @@ pub enum Workload {
     /// The memory of a hub that does nothing.
     Idle(sockets::IdleOptions),
     /// kill -9 at random moments under load; every recovery is verified.
-    Kill(kill::Options),
+    Kill(faults::kill::Options),
+    /// A cluster on real servers: processes, brokers and the CQL node fail at random moments under load.
+    Cluster(faults::cluster::Options),
     /// From a webhook to the KPI and the SQL table that count it.
     Freshness(freshness::Options),
     /// The cost of ingest, an inbox page and the live KPIs as the history grows a hundredfold.
@@ -78,7 +80,8 @@ pub async fn run(workload: Workload) -> anyhow::Result<bool> {
         Workload::Storm(options) => (storm::run(&options).await?, options.common.json),
         Workload::Stalled(options) => (fan_out::stalled(&options).await?, options.common.json),
         Workload::Idle(options) => (sockets::idle(&options).await?, options.common.json),
-        Workload::Kill(options) => (kill::run(&options).await?, options.common.json),
+        Workload::Kill(options) => (faults::kill::run(&options).await?, options.common.json),
+        Workload::Cluster(options) => (faults::cluster::run(&options).await?, options.common.json),
         Workload::Freshness(options) => (freshness::run(&options).await?, options.common.json),
         Workload::History(options) => (history::run(&options).await?, options.common.json),
     };

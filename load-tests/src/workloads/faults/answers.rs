@@ -1,18 +1,18 @@
-//! Agents who answer while the hub is killed under them.
+//! Agents who answer while the hub fails under them.
 //!
 //! An answer is sent again with its idempotency key until it is clear what became of it, as a console does. It must be in
 //! its conversation once, and reach the customer once.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use rand::{RngExt as _, rngs::SmallRng};
+use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::{RECONNECT_PAUSE, Shared};
-use crate::checker::Entry;
+use crate::checker::{Entry, occurrences};
 use crate::generator::webhooks::index_of_text;
-use crate::hub::fixture::Space;
+use crate::hub::fixture::{Fixture, Space};
 use crate::simulator::Simulator;
 
 /// The key of the first answer: above those of all webhooks.
@@ -34,27 +34,33 @@ pub(super) struct Delivered {
     pub(super) doubled: usize,
 }
 
+/// Has an agent of each workspace answer until the run is over.
+pub(super) fn start(tasks: &mut JoinSet<anyhow::Result<()>>, fixture: &Fixture, shared: &Shared, seed: u64) {
+    for (number, space) in (1..).zip(&fixture.spaces) {
+        let random = SmallRng::seed_from_u64(seed ^ number);
+        tasks.spawn(answer_until_stopped(shared.clone(), space.clone(), random, seed));
+    }
+}
+
 /// Answers in one conversation of the workspace after another.
-pub(super) async fn answer_until_stopped(
-    mut shared: Shared,
-    space: Space,
-    mut random: SmallRng,
-    run: u64,
-) -> anyhow::Result<()> {
+async fn answer_until_stopped(mut shared: Shared, space: Space, mut random: SmallRng, run: u64) -> anyhow::Result<()> {
     let mut key = FIRST_KEY + u64::from(random.random::<u16>()) * 1_000;
-    while shared.hub_is_up().await {
+    let mut turn = 0;
+    while let Some(gateway) = shared.gateway(turn).await {
         tokio::time::sleep(INTERVAL).await;
+        turn += 1;
+        let mut api = space.api.at(gateway);
         // Without an answer there is nobody to write to yet.
-        let Ok(page) = space.api.conversations("open", "all", None).await else { continue };
+        let Ok(page) = api.conversations("open", "all", None).await else { continue };
         let Some(at) = page.items.len().checked_sub(1).map(|last| random.random_range(0..=last)) else { continue };
         let Some(view) = page.items.get(at) else { continue };
         shared.record(Entry::Send { key })?;
         let text = format!("#{key:09} We are looking into it.");
-        while let Err(_unclear) = space.api.send(view.conversation.id, &format!("{run}-{key}"), &text).await {
+        while let Err(_unclear) = api.send(view.conversation.id, &format!("{run}-{key}"), &text).await {
             shared.record(Entry::Unclear { key })?;
-            if !shared.hub_is_up().await {
-                return Ok(());
-            }
+            turn += 1;
+            let Some(gateway) = shared.gateway(turn).await else { return Ok(()) };
+            api = space.api.at(gateway);
             tokio::time::sleep(RECONNECT_PAUSE).await;
         }
         shared.record(Entry::Ack { key })?;
@@ -76,10 +82,7 @@ pub(super) async fn delivered(simulator: &Simulator, history: &[Entry]) -> Deliv
 }
 
 fn count(simulator: &Simulator, history: &[Entry]) -> Delivered {
-    let mut times: HashMap<u64, usize> = HashMap::new();
-    for key in simulator.messages().iter().filter_map(|message| index_of_text(&message.body)) {
-        *times.entry(key).or_default() += 1;
-    }
+    let times = occurrences(simulator.messages().iter().filter_map(|message| index_of_text(&message.body)));
     let mut delivered =
         Delivered { doubled: times.values().filter(|times| **times > 1).count(), ..Delivered::default() };
     for entry in history {
