@@ -6,7 +6,7 @@ PROFILE ?= release
 LISTEN ?= 127.0.0.1:8080
 DATA ?= data
 
-.PHONY: help run serve build console lint-console test-console test test-cluster lint lint-deploy check clean tools
+.PHONY: help tools tools-to-try run serve build console lint-console test-console test test-cluster lint lint-deploy check clean
 
 # The console is built where node is new enough. Elsewhere an existing console/dist is taken, as a release brings one; without
 # either, the hub shows its built-in page.
@@ -19,6 +19,9 @@ help: ## Shows this list.
 
 tools:
 	@deploy/check-tools.sh
+
+tools-to-try:
+	@deploy/check-tools.sh --without-cluster
 
 ifeq ($(NODE_OK),yes)
 console: console/dist/index.html ## Builds the web console, which `build` puts into the binary.
@@ -49,8 +52,10 @@ test-console: console/dist/index.html ## Tests the console, and weighs what the 
 build: tools console ## Builds the hub and the load tests, optimised.
 	$(CARGO) build --locked --profile $(PROFILE) --bin saler --bin saler-load
 
-run: build ## Runs the hub on http://127.0.0.1:8080 with a demo workspace that is alive.
-	@deploy/run-demo.sh target/$(PROFILE) "$(LISTEN)" "$(DATA)"
+# The first build is what a newcomer waits for: without the engines of a cluster, which the demo has no servers for.
+run: tools-to-try console ## Runs the hub on http://127.0.0.1:8080 with a demo workspace that is alive.
+	$(CARGO) build --locked --profile quick --no-default-features --bin saler --bin saler-load
+	@deploy/run-demo.sh target/quick "$(LISTEN)" "$(DATA)"
 
 serve: build ## Runs the hub alone.
 	target/$(PROFILE)/saler serve
@@ -64,6 +69,7 @@ test-cluster: tools ## Runs the contract suites and the end-to-end tests on a re
 lint: tools ## Checks format, lints and house rules.
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked --workspace --no-default-features -- -D warnings
 	$(CARGO) run --locked -q -p xtask -- tidy
 
 lint-deploy: ## Checks the image, the compose file, the alerts and the dashboard, with what tools there are.

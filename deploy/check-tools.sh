@@ -1,6 +1,10 @@
 #!/bin/sh
 # Says what is missing to build, and the one command that installs it. Changes nothing.
+#
+#   check-tools.sh [--without-cluster]      without the engines of a cluster, which need OpenSSL
 set -eu
+with_cluster=yes
+[ "${1:-}" != --without-cluster ] || with_cluster=no
 cd "$(dirname "$0")/.."
 
 # The oldest Rust that builds the hub, as Cargo.toml says, such as 1.95.
@@ -43,7 +47,11 @@ lacks_packages() {
     fi
 }
 
-if ! command -v cc >/dev/null 2>&1 || ! command -v c++ >/dev/null 2>&1; then
+has_compilers() {
+    command -v cc >/dev/null 2>&1 || return 1
+    [ "$with_cluster" = no ] || command -v c++ >/dev/null 2>&1
+}
+if ! has_compilers; then
     if command -v xcode-select >/dev/null 2>&1; then
         lacks "a C compiler is missing" "xcode-select --install"
     else
@@ -51,7 +59,7 @@ if ! command -v cc >/dev/null 2>&1 || ! command -v c++ >/dev/null 2>&1; then
             "your system's package manager (gcc or clang, for C and C++)"
     fi
 fi
-if ! has_openssl; then
+if [ "$with_cluster" = yes ] && ! has_openssl; then
     lacks_packages "OpenSSL for development" "libssl-dev pkg-config" "openssl-devel pkgconf-pkg-config" "openssl pkgconf" \
         "openssl-dev pkgconf" "brew install openssl@3 pkg-config"
 fi

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use storage::log::kafka::{KafkaLog, KafkaOptions, SaslMechanism, Secret, Security, Tls};
-use storage::tables::cql::{self, CqlCredentials, CqlOptions, CqlTables, CqlTls, Migrated};
+use storage::tables::Migrated;
+use storage::tables::cql::{self, CqlCredentials, CqlOptions, CqlTables, CqlTls};
 use tokio::runtime::Handle;
 
 use super::engines::{EngineSetupError, Engines};

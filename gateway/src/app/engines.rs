@@ -59,6 +59,11 @@ pub enum EngineSetupError {
         /// Which folder.
         path: String,
     },
+    /// The engines of a cluster are not part of this program.
+    #[error(
+        "log.engine and tables.engine: this program was built without the engines of a cluster (`make run` leaves them out); `make build` has them"
+    )]
+    NotBuilt,
     /// A thread failed.
     #[error("opening was interrupted")]
     Interrupted,
@@ -179,8 +184,8 @@ pub struct Engines {
 }
 
 impl Engines {
-    /// Opens the engines of a configuration: the embedded ones in its data folder, or those of the cluster. The tables' own
-    /// threads take the priority of those of `background`; `node` is the name of this process among those that share them.
+    /// Opens the engines of a configuration: the embedded ones in its data folder, or those of the cluster. Their work
+    /// starts on `background`; `node` is the name of this process among those that share them.
     ///
     /// # Errors
     /// See [`EngineSetupError`].

@@ -8,6 +8,10 @@
 
 mod analytics;
 mod background;
+#[cfg(feature = "cluster")]
+mod cluster;
+#[cfg(not(feature = "cluster"))]
+#[path = "no_cluster.rs"]
 mod cluster;
 mod engines;
 mod group;

@@ -18,6 +18,7 @@
 
 pub mod embedded;
 pub mod inspect;
+#[cfg(feature = "cluster")]
 pub mod kafka;
 pub mod membership;
 pub mod memory;

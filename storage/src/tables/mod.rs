@@ -13,6 +13,7 @@
 //!   Rows of derived batches are written by such batches alone, all of them from the same partition of the log.
 
 pub mod codec;
+#[cfg(feature = "cluster")]
 pub mod cql;
 pub mod dump;
 pub mod embedded;
@@ -27,6 +28,17 @@ use async_trait::async_trait;
 use schemas::tables::{Table, Value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+/// What making or completing the tables of a server did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Migrated {
+    /// How many tables were made.
+    pub tables: usize,
+    /// How many columns were added.
+    pub columns: usize,
+    /// How often tables were made or changed, ever.
+    pub version: i64,
+}
 
 /// The key of a row, or of a partition (without `clustering`).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

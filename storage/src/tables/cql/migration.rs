@@ -25,7 +25,7 @@ use super::failure::Failure;
 use super::schema::{self, SCHEMA_LOCK, SCHEMA_VERSION, quoted};
 use super::server::connect;
 use super::values::{Answer, AnswerRow, Bind, cql_type};
-use crate::tables::TablesError;
+use crate::tables::{Migrated, TablesError};
 
 /// How long a change of the schema may take: a busy cluster takes seconds for one.
 const CHANGE_TIMEOUT: Duration = Duration::from_mins(1);
@@ -41,17 +41,6 @@ const LOCK_PATIENCE: Duration = Duration::from_mins(10);
 
 /// What a keyspace is called in errors of no single table.
 const WHOLE_SCHEMA: &str = "(schema)";
-
-/// What was done to the tables.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Migrated {
-    /// How many tables were made.
-    pub tables: usize,
-    /// How many columns were added.
-    pub columns: usize,
-    /// How often tables were made or changed, ever.
-    pub version: i64,
-}
 
 /// Makes the keyspace and all tables, and adds what they lack.
 ///

@@ -71,7 +71,7 @@ use self::changes::{Change, by_partition, changes_of, is_storable};
 use self::conditional::{Conditional, first_row};
 use self::journal::Journal;
 use self::migration::Migration;
-pub use self::migration::{Migrated, migrate, migrate_tables};
+pub use self::migration::{migrate, migrate_tables};
 pub use self::options::{CqlCredentials, CqlOptions, CqlTls};
 use self::server::{Bound, Server, connect};
 use self::statements::Operation;
