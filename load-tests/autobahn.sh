@@ -12,8 +12,9 @@ command -v wstest >/dev/null 2>&1 || {
 }
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
-cargo build --release -p gateway --example echo
-target/release/examples/echo 127.0.0.1:19001 &
+# The whole workspace's features, so that nothing is built twice.
+cargo build --locked --release --example echo
+"${CARGO_TARGET_DIR:-target}/release/examples/echo" 127.0.0.1:19001 &
 server=$!
 trap 'kill "$server" 2>/dev/null || true; rm -rf "$work"' EXIT INT TERM
 cat >"$work/spec.json" <<JSON
