@@ -85,22 +85,26 @@ export interface Loaded<T> {
   changed: () => Promise<void>
 }
 
-/** Something of the workspace; `also` names what else shows it. */
+/**
+ * Something of the workspace. `also` names what else shows it: both are loaded anew when either changes it, and when the hub
+ * says that somebody did.
+ */
 export function useLoaded<T>(
   name: string,
   load: () => Promise<T>,
   options: { enabled?: boolean; also?: string[] } = {},
 ): Loaded<T> {
   const queries = useQueryClient()
+  const key = keyOf(options.also?.[0] ?? 'settings', 'settings', name)
   const { data, error, refetch } = useQuery<T>({
-    queryKey: keyOf('settings', name),
+    queryKey: key,
     queryFn: load,
     enabled: options.enabled ?? true,
     retry: (count, error) => count < 2 && failure(error).temporary,
   })
   const changed = async () => {
     for (const one of options.also ?? []) void queries.invalidateQueries({ queryKey: keyOf(one) })
-    await queries.invalidateQueries({ queryKey: keyOf('settings', name) })
+    await queries.invalidateQueries({ queryKey: key })
   }
   return { data, failed: error ? failure(error) : undefined, again: () => void refetch(), changed }
 }

@@ -192,7 +192,7 @@ export function Grid({ columns, rows, label, nothing, write }: GridProps) {
                     dir="auto"
                     title={typeof value === 'string' && value.length > WIDE ? value : undefined}
                     onMouseDown={() => setCell({ row: item.index, column: at })}
-                    className={`truncate px-2.5 leading-[30px] ${column.numeric ? 'text-end tabular-nums' : ''} ${
+                    className={`truncate px-2.5 leading-[30px] ${column.numeric ? 'text-end tabular-nums' : 'aligned'} ${
                       nil ? 'text-soft italic' : ''
                     } ${chosen ? 'ring-1 ring-brand ring-inset' : ''}`}
                   >

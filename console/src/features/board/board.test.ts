@@ -3,7 +3,7 @@ import { amount, bucketName, percent, shortSpan, span, tick } from '../../data/f
 import { before, DAY, dayStart, HOUR, RANGES, type SeriesAnswer, seriesPath, spanOf } from '../../data/kpi'
 import { speak } from '../../i18n'
 import { asTable, type Figure, isEmpty, KINDS } from '../../ui/chart/figure'
-import { clockStep, type Look, optionOf, pointOf } from '../../ui/chart/option'
+import { clockStep, type Look, nearest, optionOf, pointOf } from '../../ui/chart/option'
 import { utc } from './behind'
 import { behind, funnelSql } from './drill'
 import { change, compared, heat, histogram, overTime, ranked, seriesOf } from './figures'
@@ -313,6 +313,19 @@ describe('a chart', () => {
         ['b', null, 3],
       ],
     })
+  })
+  it('finds the point beside which somebody pressed', () => {
+    const two = {
+      ...figure('line'),
+      series: [
+        { name: 'x', values: [1, null] },
+        { name: 'y', values: [8, 3] },
+      ],
+    }
+    expect(nearest(two, 0.2, 2)).toEqual({ series: 0, category: 0 })
+    expect(nearest(two, 0.9, 0)).toEqual({ series: 1, category: 1 })
+    expect(nearest(two, 5, 0)).toBeUndefined()
+    expect(nearest(figure('bar'), 0, 0)).toBeUndefined()
   })
   it('knows what was hit, and when there is nothing to draw', () => {
     expect(pointOf(figure('bar'), { seriesIndex: 1, dataIndex: 0 })).toEqual({ series: 1, category: 0 })

@@ -17,6 +17,7 @@ export const ICONS = { sms: MessageSquareText, whatsapp: Phone, web_chat: Globe 
 export const useChannelList = () =>
   useLoaded<ChannelView[]>('channels', () => pages((cursor) => of(client.GET('/api/v1/channels', paging(cursor)))), {
     also: ['channels'],
+    enabled: can('readChannels'),
   })
 
 export function ChannelsPage() {

@@ -13,15 +13,17 @@ import { CopyButton } from '../../ui/form'
 import { Sheet } from '../../ui/sheet'
 import { Blank, Skeleton } from '../../ui/state'
 import { readable } from './letter'
-import { Badge, Card, Refused, SectionPage, useConfirm, When } from './parts'
+import { Badge, Card, can, Refused, SectionPage, useConfirm, When } from './parts'
 
 type Letter = components['schemas']['DeadLetter']
 
 const at = (letter: Letter) => ({ params: { path: { dead_letter_id: letter.id } } })
 
 export function DeadLettersPage() {
-  const loaded = useLoaded<Letter[]>('dead-letters', () =>
-    pages((cursor) => of(client.GET('/api/v1/dead-letters', paging(cursor)))),
+  const loaded = useLoaded<Letter[]>(
+    'dead-letters',
+    () => pages((cursor) => of(client.GET('/api/v1/dead-letters', paging(cursor)))),
+    { enabled: can('deadLetters') },
   )
   const channels = useChannels()
   const [shown, show] = useState<Letter>()

@@ -38,7 +38,10 @@ function example(): Partial<Record<Variable, string>> {
 }
 
 export function RepliesPage() {
-  const loaded = useLoaded('replies', () => listed<Reply>(PATH), { also: ['canned-replies'] })
+  const loaded = useLoaded('replies', () => listed<Reply>(PATH), {
+    also: ['canned'],
+    enabled: can('readChannels'),
+  })
   const [edited, edit] = useState<Reply | 'new'>()
   const [sought, seek] = useState('')
   const manage = can('manageLabels')

@@ -12,7 +12,7 @@ import { Dialog } from '../../ui/dialog'
 import { CopyField, SelectField, TextField } from '../../ui/form'
 import { Blank } from '../../ui/state'
 import { checkName } from './checks'
-import { Badge, Card, Refused, SectionPage, Submit, useConfirm, When } from './parts'
+import { Badge, Card, can, Refused, SectionPage, Submit, useConfirm, When } from './parts'
 import { mayGrant, ROLES, type Role } from './rights'
 
 type Token = components['schemas']['ApiToken']
@@ -22,7 +22,11 @@ const DAYS = ['30', '90', '180', '365'] as const
 const SOON_MS = 14 * 86_400_000
 
 export function TokensPage() {
-  const loaded = useLoaded<Token[]>('tokens', () => pages((cursor) => of(client.GET('/api/v1/tokens', paging(cursor)))))
+  const loaded = useLoaded<Token[]>(
+    'tokens',
+    () => pages((cursor) => of(client.GET('/api/v1/tokens', paging(cursor)))),
+    { enabled: can('manageTokens') },
+  )
   const [adding, setAdding] = useState(false)
   const act = useAct()
   const [dialog, confirm] = useConfirm()

@@ -1,3 +1,4 @@
+// biome-ignore-all lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard
 /** How programs ask the same: ready to be pasted, with this hub's address. */
 import { useState } from 'react'
 import { live } from '../../app/live'
@@ -21,7 +22,11 @@ export function Connect({ close, sql }: { close: () => void; sql: string }) {
           onChange={choose}
           choices={PROGRAMS.map((value) => ({ value, label: t(`sql.program.${value}`) }))}
         />
-        <pre dir="ltr" className="max-h-64 overflow-auto rounded-lg bg-sunken p-3 text-start font-mono text-xs">
+        <pre
+          dir="ltr"
+          tabIndex={0}
+          className="max-h-64 overflow-auto rounded-lg bg-sunken p-3 text-start font-mono text-xs"
+        >
           {text}
         </pre>
         <div className="flex flex-wrap items-center gap-3">

@@ -138,7 +138,7 @@ export function SqlPage() {
     <div className="grid h-full grid-cols-1 lg:grid-cols-[18rem_minmax(0,1fr)]">
       <h1 className="sr-only">{t('sql.title')}</h1>
       <aside className="min-h-0 border-line bg-panel max-lg:hidden lg:border-e">{sideBar}</aside>
-      <div className="grid min-h-0 min-w-0 grid-rows-[auto_minmax(9rem,2fr)_minmax(0,3fr)]">
+      <div className="grid min-h-0 min-w-0 grid-cols-1 grid-rows-[auto_minmax(9rem,2fr)_minmax(0,3fr)]">
         <div className="flex flex-wrap items-center gap-1.5 border-b border-line bg-panel px-3 py-2">
           <IconButton label={t('sql.side')} className="lg:hidden" onClick={() => setSide(true)}>
             <PanelLeft size={16} aria-hidden className="rtl:-scale-x-100" />

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { asObjects, csv, field, fileName } from '../../data/files'
 import { packed, unpacked } from '../../data/link'
 import { quoted, type SqlAnswer, shapeOf, tablesOf } from '../../data/sql'
+import { tablesIn } from '../../ui/code-editor/dialect'
 import { compared, ordered } from '../../ui/grid'
 import { library, note, RAN_MOST, save, unsave } from './library'
 import { timeWritten, written } from './result'
@@ -148,6 +149,15 @@ describe('the catalogue', () => {
     ])
     expect(tables.map((one) => one.name)).toEqual(['messages', 'cells'])
     expect(tables[0]?.columns.map((one) => one.meaning)).toEqual(['Its number. (number)', 'What it says.'])
+  })
+})
+
+describe('completion', () => {
+  it('knows the tables that a query reads', () => {
+    const tables = ['messages', 'conversations', 'labels'].map((table) => ({ name: table, columns: [] }))
+    const text = 'SELECT x FROM Messages m\nLEFT JOIN "conversations" c ON true WHERE fromage = 1'
+    expect(tablesIn(text, tables).map((one) => one.name)).toEqual(['messages', 'conversations'])
+    expect(tablesIn('SELECT 1', tables)).toEqual([])
   })
 })
 

@@ -13,7 +13,7 @@ import * as echarts from 'echarts/core'
 import { CanvasRenderer } from 'echarts/renderers'
 import { useEffect, useRef } from 'react'
 import type { Figure, Point } from './figure'
-import { optionOf, pointOf, type Words } from './option'
+import { nearest, optionOf, pointOf, type Words } from './option'
 import { look, useTheme } from './theme'
 
 echarts.use([
@@ -58,6 +58,15 @@ export default function Canvas({ figure, words, rtl, scale, onPick, onReady }: C
     one.on('click', (hit) => {
       const now = latest.current
       now.onPick?.(pointOf(now.figure, hit as { seriesIndex?: number; dataIndex?: number; value?: unknown }))
+    })
+    // Beside the lines and bars, too: the category under the pointer, and of its series the nearest.
+    one.getZr().on('click', (event) => {
+      const now = latest.current
+      const at: [number, number] = [event.offsetX, event.offsetY]
+      if (event.target || !now.onPick || !one.containPixel({ gridIndex: 0 }, at)) return
+      const [x = 0, y = 0] = one.convertFromPixel({ gridIndex: 0 }, at) as number[]
+      const point = nearest(now.figure, x, y)
+      if (point) now.onPick(point)
     })
     const size = new ResizeObserver(() => one.resize())
     size.observe(at)

@@ -390,3 +390,18 @@ export function pointOf(figure: Figure, hit: { seriesIndex?: number; dataIndex?:
   }
   return { series: hit.seriesIndex ?? 0, category: hit.dataIndex ?? 0 }
 }
+
+/** The point nearest to a place of the coordinates; nothing where a figure has no lines, or no value there. */
+export function nearest(figure: Figure, x: number, y: number): { series: number; category: number } | undefined {
+  if (figure.kind !== 'line' && figure.kind !== 'area') return undefined
+  const category = Math.round(x)
+  let found: { series: number; category: number } | undefined
+  let least = Number.POSITIVE_INFINITY
+  for (const [series, one] of figure.series.entries()) {
+    const value = one.values[category]
+    if (one.faint || value === null || value === undefined || Math.abs(value - y) >= least) continue
+    least = Math.abs(value - y)
+    found = { series, category }
+  }
+  return found
+}

@@ -7,12 +7,13 @@ import {
   completionKeymap,
 } from '@codemirror/autocomplete'
 import { defaultKeymap, history, historyKeymap, indentWithTab } from '@codemirror/commands'
-import { PostgreSQL, type SQLNamespace, sql } from '@codemirror/lang-sql'
+import { type SQLNamespace, sql } from '@codemirror/lang-sql'
 import { bracketMatching, HighlightStyle, indentOnInput, syntaxHighlighting } from '@codemirror/language'
 import { Compartment, EditorState, Prec } from '@codemirror/state'
 import { drawSelection, EditorView, highlightActiveLine, keymap, lineNumbers, placeholder } from '@codemirror/view'
 import { tags } from '@lezer/highlight'
 import { useEffect, useRef } from 'react'
+import { columnsOf, dialect } from './dialect'
 import type { EditorProps } from './index'
 
 /** The colours of the page: they follow its theme by themselves, and are readable in both. */
@@ -71,8 +72,10 @@ function namespace(tables: EditorProps['tables']): SQLNamespace {
   return all
 }
 
-const language = (tables: EditorProps['tables']) =>
-  sql({ dialect: PostgreSQL, schema: namespace(tables), upperCaseKeywords: true })
+const language = (tables: EditorProps['tables']) => [
+  sql({ dialect, schema: namespace(tables), upperCaseKeywords: true }),
+  dialect.language.data.of({ autocomplete: columnsOf(() => tables) }),
+]
 
 export default function Editor({ value, onChange, onRun, tables, label, hint, handle }: EditorProps) {
   const element = useRef<HTMLDivElement>(null)
