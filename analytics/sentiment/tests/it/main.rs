@@ -8,14 +8,16 @@ use sentiment::{Adapter, Label, Model};
 
 const HELD_OUT_ENGLISH: &str = include_str!("../../data/heldout_en.txt");
 const HELD_OUT_ARABIC: &str = include_str!("../../data/heldout_ar.txt");
-const TRAINING: [&str; 8] = [
+const TRAINING: [&str; 10] = [
     include_str!("../../data/support_ar_1.txt"),
     include_str!("../../data/support_ar_2.txt"),
     include_str!("../../data/support_ar_3.txt"),
+    include_str!("../../data/support_ar_4.txt"),
     include_str!("../../data/support_en_1.txt"),
     include_str!("../../data/support_en_2.txt"),
     include_str!("../../data/support_en_3.txt"),
     include_str!("../../data/support_en_4.txt"),
+    include_str!("../../data/support_en_5.txt"),
     include_str!("../../data/support_other.txt"),
 ];
 
