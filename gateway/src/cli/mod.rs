@@ -6,6 +6,7 @@ mod create;
 mod letters;
 mod log;
 mod replay;
+mod sentiment;
 mod serve;
 mod webhook;
 
@@ -89,6 +90,9 @@ enum Command {
     /// Finds out why a webhook is refused, or what is read from it.
     #[command(subcommand, after_help = "Example:\n  saler webhook verify --provider twilio --request request.json")]
     Webhook(webhook::WebhookCommand),
+    /// Says how each line of standard input sounds: label, tab, score from -1 to 1.
+    #[command(after_help = "Example:\n  saler sentiment < messages.txt")]
+    Sentiment,
     /// Runs one SQL query for the hub. Not for people.
     #[command(hide = true)]
     SqlWorker,
@@ -123,8 +127,10 @@ pub fn main() -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     // What needs no configuration comes first: it must work on any machine.
-    if let Command::Webhook(command) = cli.command {
-        return webhook::run(command);
+    match cli.command {
+        Command::Webhook(command) => return webhook::run(command),
+        Command::Sentiment => return sentiment::run(),
+        _ => {}
     }
     let config = load(&Sources::of_process(cli.config))?;
     match cli.command {
@@ -140,7 +146,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Channel(command) => create::channel(&config, command),
         Command::Token(command) => create::token(&config, command),
         Command::DeadLetter(command) => letters::run(&config, command),
-        Command::Webhook(_) | Command::SqlWorker => Ok(ExitCode::SUCCESS),
+        Command::Webhook(_) | Command::Sentiment | Command::SqlWorker => Ok(ExitCode::SUCCESS),
     }
 }
 

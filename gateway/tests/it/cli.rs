@@ -130,6 +130,16 @@ fn tells_why_a_webhook_is_refused_and_what_is_read_from_one() {
 }
 
 #[test]
+fn says_how_lines_sound() {
+    let dir = tempfile::tempdir().unwrap();
+    let lines = "thank you, wonderful service\nوصلني المنتج مكسور ولا أحد يرد\nwhat time do you open on Friday?\n";
+    let output = saler(dir.path(), &["sentiment"], lines);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let labels: Vec<_> = said.lines().map(|line| line.split_once('\t').unwrap().0).collect();
+    assert!(output.status.success() && labels == ["positive", "negative", "neutral"], "{output:?}");
+}
+
+#[test]
 fn every_command_shows_an_example() {
     let dir = tempfile::tempdir().unwrap();
     for command in [
@@ -156,6 +166,7 @@ fn every_command_shows_an_example() {
         "dead-letter list",
         "dead-letter show",
         "dead-letter replay",
+        "sentiment",
     ] {
         let mut arguments: Vec<_> = command.split_whitespace().collect();
         arguments.push("--help");
