@@ -1,7 +1,11 @@
 -- kpi: resolved
 -- title: Resolved
 -- unit: times
--- definition: How often a conversation was resolved in the last 24 hours (this minute and the 1,439 before it), counted again if it was reopened and resolved again; credited to its assignee, or to who resolved it if it had none.
-SELECT channel_id, agent_id, sum(resolved) AS value
+-- kind: count
+-- better: higher
+-- dimensions: channel, agent, label
+-- live: yes
+-- definition: How often a conversation was resolved, counted again if it was reopened and resolved again. Credited to its assignee, or to who resolved it if it had none.
+SELECT bucket, dimension, key, sum(resolved) AS value
 FROM cells
-GROUP BY GROUPING SETS ((), (channel_id), (agent_id))
+GROUP BY bucket, dimension, key

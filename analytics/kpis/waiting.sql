@@ -1,7 +1,11 @@
 -- kpi: waiting
 -- title: Waiting
 -- unit: conversations
--- definition: Conversations, not resolved, whose customer has written something that no person has answered yet; an agent's number counts those assigned to the agent.
-SELECT channel_id, agent_id, sum(waiting) AS value
+-- kind: gauge
+-- better: lower
+-- dimensions: channel, agent
+-- live: yes
+-- definition: Conversations, not resolved, whose customer has written something that no person has answered yet. An agent's number counts those assigned to the agent.
+SELECT bucket, dimension, key, sum(waiting) AS value
 FROM gauges
-GROUP BY GROUPING SETS ((), (channel_id), (agent_id))
+GROUP BY bucket, dimension, key

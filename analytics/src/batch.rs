@@ -7,11 +7,13 @@ use arrow::array::{
     TimestampMicrosecondArray,
 };
 use arrow::error::ArrowError;
+use schemas::contact::Contact;
 use schemas::conversation::Priority;
 use schemas::kpi::KpiDefinition;
-use schemas::message::Author;
+use schemas::message::{Author, DeliveryStatus};
 use schemas::{Timestamp, WorkspaceId};
 
+use crate::fold::cell::{Cell, Count, Lasting};
 use crate::rows::WorkspaceRows;
 use crate::schema::{self, Table};
 
@@ -26,16 +28,26 @@ pub fn batches(
     let workspace = workspace_id.to_string();
     let mut batches = vec![
         (schema::MESSAGES, messages(&workspace, rows)?),
-        (schema::MESSAGE_STATUSES, statuses(&workspace, rows)?),
+        (schema::DELIVERIES, deliveries(&workspace, rows)?),
         (schema::CONVERSATIONS, conversations(&workspace, rows)?),
         (schema::CONVERSATION_FACTS, facts(&workspace, rows)?),
+        (schema::ASSIGNMENTS, assignments(&workspace, rows)?),
+        (schema::CONTACTS, contacts(&workspace, rows)?),
         (schema::KPI_MINUTE, cells(&workspace, rows)?),
     ];
     batches.retain(|(_, batch)| batch.num_rows() > 0);
     Ok(batches)
 }
 
-/// The catalogue of all tables.
+/// The minutes of one workspace that no file holds yet.
+///
+/// # Errors
+/// As [`batches`].
+pub fn minutes(workspace_id: WorkspaceId, rows: &WorkspaceRows) -> Result<RecordBatch, ArrowError> {
+    cells(&workspace_id.to_string(), rows)
+}
+
+/// The catalogue of all columns.
 ///
 /// # Errors
 /// As [`batches`].
@@ -58,6 +70,21 @@ pub fn catalogue() -> Result<RecordBatch, ArrowError> {
     )
 }
 
+/// The catalogue of all tables.
+///
+/// # Errors
+/// As [`batches`].
+pub fn catalogue_tables() -> Result<RecordBatch, ArrowError> {
+    batch(
+        schema::CATALOGUE_TABLES,
+        vec![
+            texts(schema::ALL.iter().map(|table| Some(table.name))),
+            texts(schema::ALL.iter().map(|table| Some(table.about))),
+            ints(schema::ALL.iter().map(|table| table.columns.len() as u64)),
+        ],
+    )
+}
+
 /// The definitions of KPIs as a table.
 ///
 /// # Errors
@@ -72,6 +99,10 @@ pub fn kpi_definitions(definitions: &[KpiDefinition]) -> Result<RecordBatch, Arr
             text(&|kpi| kpi.unit.as_str().to_owned()),
             text(&|kpi| kpi.definition.clone()),
             text(&|kpi| kpi.sql.clone()),
+            text(&|kpi| kpi.kind.as_str().to_owned()),
+            text(&|kpi| kpi.better.as_str().to_owned()),
+            lists(definitions.iter().map(|kpi| kpi.dimensions.iter().map(|dimension| dimension.as_str()))),
+            Arc::new(definitions.iter().map(|kpi| Some(kpi.live)).collect::<BooleanArray>()),
         ],
     )
 }
@@ -104,25 +135,75 @@ fn messages(workspace: &str, rows: &WorkspaceRows) -> Result<RecordBatch, ArrowE
             Arc::new(rows.iter().map(|row| Some(row.message.body.location.is_some())).collect::<BooleanArray>()),
             lists(rows.iter().map(|row| row.labels.iter())),
             instants(rows.iter().map(|row| Some(row.message.created_at))),
+            instants(rows.iter().map(|row| Some(row.recorded_at))),
         ],
     )
 }
 
-fn statuses(workspace: &str, rows: &WorkspaceRows) -> Result<RecordBatch, ArrowError> {
-    let rows = rows.statuses();
+fn deliveries(workspace: &str, rows: &WorkspaceRows) -> Result<RecordBatch, ArrowError> {
+    let rows = rows.deliveries();
     batch(
-        schema::MESSAGE_STATUSES,
+        schema::DELIVERIES,
         vec![
             texts(rows.iter().map(|_| Some(workspace))),
             texts(rows.iter().map(|row| Some(row.id.to_string()))),
             texts(rows.iter().map(|row| Some(row.message_id.to_string()))),
             texts(rows.iter().map(|row| Some(row.conversation_id.to_string()))),
             texts(rows.iter().map(|row| Some(row.channel_id.to_string()))),
+            texts(rows.iter().map(|row| Some(row.contact_id.to_string()))),
             ints(rows.iter().map(|row| row.seq)),
-            texts(rows.iter().map(|row| Some(row.from.as_str()))),
+            texts(rows.iter().map(|row| row.from.map(DeliveryStatus::as_str))),
             texts(rows.iter().map(|row| Some(row.to.as_str()))),
             texts(rows.iter().map(|row| row.error_code.as_deref())),
+            instants(rows.iter().map(|row| Some(row.written_at))),
             instants(rows.iter().map(|row| Some(row.at))),
+            instants(rows.iter().map(|row| Some(row.at))),
+        ],
+    )
+}
+
+fn assignments(workspace: &str, rows: &WorkspaceRows) -> Result<RecordBatch, ArrowError> {
+    let rows = rows.assignments();
+    batch(
+        schema::ASSIGNMENTS,
+        vec![
+            texts(rows.iter().map(|_| Some(workspace))),
+            texts(rows.iter().map(|row| Some(row.id.to_string()))),
+            texts(rows.iter().map(|row| Some(row.conversation_id.to_string()))),
+            texts(rows.iter().map(|row| Some(row.channel_id.to_string()))),
+            texts(rows.iter().map(|row| Some(row.contact_id.to_string()))),
+            texts(rows.iter().map(|row| row.from.map(|id| id.to_string()))),
+            texts(rows.iter().map(|row| row.to.map(|id| id.to_string()))),
+            texts(rows.iter().map(|row| Some(row.reason))),
+            texts(rows.iter().map(|row| row.actor_id.map(|id| id.to_string()))),
+            lists(rows.iter().map(|row| row.labels.iter())),
+            Arc::new(rows.iter().map(|row| row.held_micros.map(seconds)).collect::<Float64Array>()),
+            instants(rows.iter().map(|row| Some(row.at))),
+            instants(rows.iter().map(|row| Some(row.at))),
+        ],
+    )
+}
+
+fn contacts(workspace: &str, rows: &WorkspaceRows) -> Result<RecordBatch, ArrowError> {
+    let rows: Vec<_> = rows.contacts().collect();
+    let all = || rows.iter().map(|row| &row.contact);
+    let addresses = |contact: &Contact| -> Vec<String> {
+        contact.identities.iter().map(|identity| format!("{}:{}", identity.channel_id, identity.address)).collect()
+    };
+    batch(
+        schema::CONTACTS,
+        vec![
+            texts(rows.iter().map(|_| Some(workspace))),
+            texts(all().map(|contact| Some(contact.id.to_string()))),
+            ints(rows.iter().map(|row| row.version)),
+            texts(all().map(|contact| contact.name.as_deref())),
+            texts(all().map(|contact| contact.phone.as_deref())),
+            texts(all().map(|contact| contact.email.as_deref())),
+            lists(all().map(|contact| addresses(contact).into_iter())),
+            lists(all().map(|contact| contact.opted_out.iter().map(ToString::to_string))),
+            Arc::new(all().map(|contact| Some(contact.blocked)).collect::<BooleanArray>()),
+            instants(all().map(|contact| Some(contact.created_at))),
+            instants(rows.iter().map(|row| Some(row.updated_at))),
         ],
     )
 }
@@ -173,34 +254,41 @@ fn facts(workspace: &str, rows: &WorkspaceRows) -> Result<RecordBatch, ArrowErro
             lists(facts.iter().map(|fact| fact.labels.iter())),
             instants(facts.iter().map(|fact| fact.start_at)),
             instants(facts.iter().map(|fact| Some(fact.end_at))),
-            Arc::new(facts.iter().map(|fact| fact.micros().map(seconds)).collect::<Float64Array>()),
+            Arc::new(facts.iter().map(|fact| fact.micros.map(seconds)).collect::<Float64Array>()),
+            texts(facts.iter().map(|fact| fact.to_agent_id.map(|id| id.to_string()))),
+            texts(facts.iter().map(|fact| fact.actor_id.map(|id| id.to_string()))),
+            instants(facts.iter().map(|fact| Some(fact.end_at))),
         ],
     )
 }
 
 fn cells(workspace: &str, rows: &WorkspaceRows) -> Result<RecordBatch, ArrowError> {
     let cells: Vec<_> = rows.cells().collect();
-    let all = || cells.iter().map(|(_, _, cell)| *cell);
-    batch(
-        schema::KPI_MINUTE,
-        vec![
-            texts(cells.iter().map(|_| Some(workspace))),
-            instants(cells.iter().map(|(minute, _, _)| Some(Timestamp::from_unix_seconds(minute.saturating_mul(60))))),
-            texts(cells.iter().map(|(_, key, _)| Some(key.channel_id.to_string()))),
-            texts(cells.iter().map(|(_, key, _)| key.agent_id.map(|id| id.to_string()))),
-            ints(all().map(|cell| cell.messages_in)),
-            ints(all().map(|cell| cell.messages_out_human)),
-            ints(all().map(|cell| cell.messages_out_bot)),
-            ints(all().map(|cell| cell.notes)),
-            ints(all().map(|cell| cell.opened)),
-            ints(all().map(|cell| cell.resolved)),
-            ints(all().map(|cell| cell.reopened)),
-            ints(all().map(|cell| cell.first_response.count())),
-            texts(all().map(|cell| Some(cell.first_response.encode()))),
-            ints(all().map(|cell| cell.reply_time.count())),
-            texts(all().map(|cell| Some(cell.reply_time.encode()))),
-        ],
-    )
+    let minute = |minute: i64| Some(Timestamp::from_unix_seconds(minute.saturating_mul(60)));
+    let mut columns = vec![
+        texts(cells.iter().map(|_| Some(workspace))),
+        instants(cells.iter().map(|((number, ..), _)| minute(*number))),
+        texts(cells.iter().map(|((_, key, _), _)| Some(key.channel_id.to_string()))),
+        texts(cells.iter().map(|((_, key, _), _)| key.agent_id.map(|id| id.to_string()))),
+        lists(cells.iter().map(|((.., labels), _)| labels.iter())),
+    ];
+    columns.extend(measures(&cells.iter().map(|(_, cell)| *cell)));
+    batch(schema::KPI_MINUTE, columns)
+}
+
+/// What cells count, a column each, in the order of [`Count::ALL`] and [`Lasting::ALL`].
+pub fn measures<'a>(cells: &(impl Iterator<Item = &'a Cell> + Clone)) -> Vec<ArrayRef> {
+    let mut columns: Vec<ArrayRef> = Vec::new();
+    for count in Count::ALL {
+        columns.push(Arc::new(Int64Array::from_iter_values(cells.clone().map(|cell| cell.count(count)))));
+    }
+    for lasting in Lasting::ALL {
+        let all = || cells.clone().map(|cell| cell.durations(lasting));
+        columns.push(ints(all().map(|durations| durations.histogram.count())));
+        columns.push(Arc::new(Int64Array::from_iter_values(all().map(|durations| durations.micros))));
+        columns.push(texts(all().map(|durations| Some(durations.histogram.encode()))));
+    }
+    columns
 }
 
 fn batch(table: &Table, columns: Vec<ArrayRef>) -> Result<RecordBatch, ArrowError> {
@@ -223,7 +311,7 @@ pub fn instants(values: impl Iterator<Item = Option<Timestamp>>) -> ArrayRef {
     Arc::new(values.with_timezone("UTC"))
 }
 
-fn lists<'a>(values: impl Iterator<Item = impl Iterator<Item = &'a String>>) -> ArrayRef {
+fn lists<T: AsRef<str>>(values: impl Iterator<Item = impl Iterator<Item = T>>) -> ArrayRef {
     let mut builder = ListBuilder::new(StringBuilder::new());
     for list in values {
         for text in list {

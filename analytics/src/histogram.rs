@@ -103,6 +103,19 @@ impl Histogram {
         found.map(value_seconds)
     }
 
+    /// How many durations lie up to each of these bounds (seconds, ascending) and above the one before it, and how many lie
+    /// above the last. Near a bound, within 1 %, a duration may count on its other side.
+    pub fn counts_up_to(&self, bounds: &[f64]) -> Vec<u64> {
+        let mut counts = vec![0_u64; bounds.len() + 1];
+        for (bin, in_bin) in &self.0 {
+            let value = value_seconds(*bin);
+            if let Some(count) = counts.get_mut(bounds.partition_point(|bound| *bound < value)) {
+                *count = count.saturating_add(*in_bin);
+            }
+        }
+        counts
+    }
+
     /// Its text in tables.
     pub fn encode(&self) -> String {
         let mut text = String::with_capacity(self.0.len() * 6);

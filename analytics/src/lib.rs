@@ -2,7 +2,8 @@
 //!
 //! Each partition of the topic `events` is followed by one task ([`fold`]): events become facts, cells and rows, held in memory
 //! and then in files, with one atomic commit ([`store`]). Boards of KPIs are computed by DataFusion over small tables and
-//! pushed to whoever watches ([`kpi`]). SQL of people runs in processes of its own over one workspace's files ([`sql`]).
+//! pushed to whoever watches, or computed over a range of the past ([`kpi`]). SQL of people runs in processes of its own over
+//! one workspace's files ([`sql`]).
 //!
 //! What it does not know: conversations' rules (events carry their outcome), HTTP, which engine stands behind the log.
 
@@ -10,29 +11,36 @@ pub mod batch;
 mod board;
 pub mod fold;
 pub mod histogram;
+pub mod hours;
 pub mod kpi;
 pub mod rows;
+mod scan;
 pub mod schema;
 pub mod sql;
 pub mod store;
 mod tail;
+pub mod zone;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono_tz::Tz;
 use schemas::WorkspaceId;
-use schemas::kpi::{KpiBoard, KpiDefinition};
+use schemas::api::analytics::KpiSeriesQuery;
+use schemas::kpi::{KpiBoard, KpiDefinition, KpiSeriesAnswer};
 use storage::clock::Clock;
 use storage::log::{Log, LogError, Topic, partition_of};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::board::Boards;
+use self::kpi::series::{Minutes, QuestionError, SeriesPlan};
 use self::kpi::{BoardTables, KpiEngine, KpiError};
 use self::sql::pool::{Pool, SqlOptions};
 use self::sql::{SqlError, SqlRequest, SqlResult};
+use self::store::file::FileError;
 use self::store::{Gap, Partition, QueryFiles, StoreError};
 use self::tail::Tail;
 
@@ -98,6 +106,30 @@ pub enum AnalyticsError {
     Lost(#[from] tokio::task::JoinError),
 }
 
+/// Why a series of KPIs cannot be given.
+#[derive(Debug, thiserror::Error)]
+pub enum SeriesError {
+    /// The question cannot be answered.
+    #[error(transparent)]
+    Question(#[from] QuestionError),
+    /// Too many are computed.
+    #[error("too many series of KPIs are computed now: try again")]
+    Busy,
+    /// It took too long.
+    #[error("the series took over {} s: take a shorter range or fewer KPIs", SERIES_TIMEOUT.as_secs())]
+    TimedOut,
+    /// It cannot be computed.
+    #[error(transparent)]
+    Failed(#[from] AnalyticsError),
+}
+
+/// How many series of KPIs are computed at a time; more wait.
+const SERIES_AT_ONCE: usize = 2;
+/// How many series may wait.
+const SERIES_WAITING: usize = 64;
+/// How long a series may wait and take.
+const SERIES_TIMEOUT: Duration = Duration::from_secs(15);
+
 /// How a partition stands.
 #[derive(Clone, Debug)]
 pub struct PartitionHealth {
@@ -123,6 +155,8 @@ pub struct Analytics {
     kpis: Arc<KpiEngine>,
     boards: Boards,
     pool: Pool,
+    series: Arc<Semaphore>,
+    series_waiting: Semaphore,
 }
 
 impl Analytics {
@@ -147,6 +181,8 @@ impl Analytics {
             kpis: Arc::new(KpiEngine::new(kpi::definitions()?)),
             boards: Boards::default(),
             pool: Pool::new(options.sql.clone(), Arc::clone(&clock)),
+            series: Arc::new(Semaphore::new(SERIES_AT_ONCE)),
+            series_waiting: Semaphore::new(SERIES_AT_ONCE + SERIES_WAITING),
             options,
             log,
             clock,
@@ -190,6 +226,26 @@ impl Analytics {
     /// there is none.
     pub fn subscribe(&self, workspace_id: WorkspaceId) -> watch::Receiver<Arc<KpiBoard>> {
         self.boards.subscribe(workspace_id, self.clock.now())
+    }
+
+    /// KPIs of a workspace over a range, cut into buckets of this time zone. As fresh as the events that were followed when it
+    /// began to run.
+    ///
+    /// # Errors
+    /// Any [`SeriesError`].
+    pub async fn kpi_series(
+        &self,
+        workspace_id: WorkspaceId,
+        zone: Tz,
+        query: &KpiSeriesQuery,
+    ) -> Result<KpiSeriesAnswer, SeriesError> {
+        let plan = SeriesPlan::new(self.kpis.definitions(), query, zone)?;
+        let _place = self.series_waiting.try_acquire().map_err(|_full| SeriesError::Busy)?;
+        let computed = tokio::time::timeout(SERIES_TIMEOUT, async {
+            let turn = Arc::clone(&self.series).acquire_owned().await.map_err(|_closed| SeriesError::Busy)?;
+            self.compute_series(workspace_id, plan, turn).await
+        });
+        computed.await.map_err(|_elapsed| SeriesError::TimedOut)?
     }
 
     /// Runs a query of a person over a workspace. Rows are as fresh as the events that were followed when it began to run.
@@ -277,6 +333,30 @@ impl Analytics {
         Ok(sealed.await??)
     }
 
+    async fn compute_series(
+        &self,
+        workspace_id: WorkspaceId,
+        plan: SeriesPlan,
+        turn: OwnedSemaphorePermit,
+    ) -> Result<KpiSeriesAnswer, SeriesError> {
+        let (tail, now) = (Arc::clone(self.tail_of(workspace_id)?), self.clock.now());
+        let runtime = tokio::runtime::Handle::current();
+        let computed = tokio::task::spawn_blocking(move || {
+            // The files stay as long as they are held.
+            let (files, fresh) = tail.partition().minutes(workspace_id)?;
+            let paths = files.iter().map(|file| std::path::absolute(&file.path).map(|path| file_url(&path)));
+            let files_named = paths.collect::<Result<_, _>>().map_err(|source| {
+                StoreError::File(FileError::Io { action: "find", path: tail.folder().to_owned(), source })
+            })?;
+            let minutes = Minutes { files: files_named, fresh: fresh.into_iter().collect() };
+            let answer = runtime.block_on(tokio::time::timeout(SERIES_TIMEOUT, plan.compute(&minutes, now)));
+            drop((files, turn));
+            Ok::<_, AnalyticsError>(answer)
+        });
+        let answer = computed.await.map_err(AnalyticsError::from)??;
+        Ok(answer.map_err(|_elapsed| SeriesError::TimedOut)?.map_err(AnalyticsError::from)?)
+    }
+
     /// What a board is computed from, and the revision of it.
     fn board_tables(&self, workspace_id: WorkspaceId) -> Result<(BoardTables, u64), AnalyticsError> {
         let partition = self.tail_of(workspace_id)?.partition();
@@ -297,6 +377,11 @@ impl Analytics {
         let values = tokio::task::spawn_blocking(move || kpis.values(tables)).await??;
         Ok(KpiBoard { workspace_id, revision: self.boards.next_revision(), as_of, values })
     }
+}
+
+/// A file as `file:///…`, whatever its path holds.
+fn file_url(path: &std::path::Path) -> String {
+    url::Url::from_file_path(path).map_or_else(|()| path.display().to_string(), String::from)
 }
 
 fn unavailable(error: &AnalyticsError) -> SqlError {

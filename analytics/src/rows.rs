@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemas::contact::Contact;
 use schemas::conversation::Conversation;
 use schemas::message::{DeliveryStatus, Message};
 use schemas::{ChannelId, ContactId, ConversationId, EventId, MessageId, Timestamp, UserId};
@@ -23,13 +24,15 @@ pub struct MessageRow {
     pub assignee: Option<UserId>,
     /// The conversation's labels, sorted.
     pub labels: Vec<String>,
+    /// When the hub recorded it.
+    pub recorded_at: Timestamp,
     /// The message.
     pub message: Message,
 }
 
-/// A change of an outbound message's delivery status.
+/// A step of an outbound message's delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StatusRow {
+pub struct DeliveryRow {
     /// The event.
     pub id: EventId,
     /// Of which message.
@@ -38,16 +41,58 @@ pub struct StatusRow {
     pub conversation_id: ConversationId,
     /// On which channel.
     pub channel_id: ChannelId,
+    /// To whom.
+    pub contact_id: ContactId,
     /// The message's number.
     pub seq: u64,
-    /// What it was.
-    pub from: DeliveryStatus,
+    /// What its status was; `None` when it was written.
+    pub from: Option<DeliveryStatus>,
     /// What it is.
     pub to: DeliveryStatus,
     /// Why it failed.
     pub error_code: Option<String>,
+    /// When the message was written, to the millisecond.
+    pub written_at: Timestamp,
+    /// When the step was made.
+    pub at: Timestamp,
+}
+
+/// A change of a conversation's assignee.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AssignmentRow {
+    /// The event.
+    pub id: EventId,
+    /// Of which conversation.
+    pub conversation_id: ConversationId,
+    /// On which channel.
+    pub channel_id: ChannelId,
+    /// With whom.
+    pub contact_id: ContactId,
+    /// Who had it.
+    pub from: Option<UserId>,
+    /// Who has it.
+    pub to: Option<UserId>,
+    /// Why.
+    pub reason: &'static str,
+    /// The person who did it, if a person did.
+    pub actor_id: Option<UserId>,
+    /// The conversation's labels, sorted.
+    pub labels: Vec<String>,
+    /// How long it had been as it was, in microseconds, if that is known.
+    pub held_micros: Option<i64>,
     /// When.
     pub at: Timestamp,
+}
+
+/// A contact as they were after an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContactRow {
+    /// The offset of the event: of two rows of a contact, the one with the larger version counts.
+    pub version: u64,
+    /// When the event happened.
+    pub updated_at: Timestamp,
+    /// As they were.
+    pub contact: Contact,
 }
 
 /// A conversation as it was after an event.
@@ -61,14 +106,19 @@ pub struct ConversationRow {
     pub conversation: Conversation,
 }
 
+/// By what the cells of a minute are told apart in tables: also by the labels of the conversation at that moment, sorted.
+pub type RowKey = (i64, CellKey, Vec<String>);
+
 /// Rows of one workspace.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct WorkspaceRows {
     messages: Vec<MessageRow>,
-    statuses: Vec<StatusRow>,
+    deliveries: Vec<DeliveryRow>,
+    assignments: Vec<AssignmentRow>,
     conversations: BTreeMap<ConversationId, ConversationRow>,
+    contacts: BTreeMap<ContactId, ContactRow>,
     facts: Vec<Fact>,
-    cells: BTreeMap<(i64, CellKey), Cell>,
+    cells: BTreeMap<RowKey, Cell>,
     bytes: usize,
     revision: u64,
 }
@@ -82,10 +132,26 @@ impl WorkspaceRows {
         self.messages.push(row);
     }
 
-    /// Adds a change of delivery status.
-    pub fn push_status(&mut self, row: StatusRow) {
+    /// Adds a step of a delivery.
+    pub fn push_delivery(&mut self, row: DeliveryRow) {
         self.grow(0);
-        self.statuses.push(row);
+        self.deliveries.push(row);
+    }
+
+    /// Adds a change of an assignee.
+    pub fn push_assignment(&mut self, row: AssignmentRow) {
+        self.grow(0);
+        self.assignments.push(row);
+    }
+
+    /// Sets what a contact is now.
+    pub fn put_contact(&mut self, contact: Contact, version: u64, updated_at: Timestamp) {
+        let id = contact.id;
+        if self.contacts.insert(id, ContactRow { version, updated_at, contact }).is_none() {
+            self.grow(0);
+        } else {
+            self.grow_by_nothing();
+        }
     }
 
     /// Adds a fact.
@@ -106,9 +172,9 @@ impl WorkspaceRows {
     }
 
     /// Adds to a cell.
-    pub fn add_cell(&mut self, minute: i64, key: CellKey, delta: &Cell) {
+    pub fn add_cell(&mut self, minute: i64, key: CellKey, labels: Vec<String>, delta: &Cell) {
         let before = self.cells.len();
-        self.cells.entry((minute, key)).or_default().merge(delta);
+        self.cells.entry((minute, key, labels)).or_default().merge(delta);
         if self.cells.len() > before {
             self.grow(0);
         } else {
@@ -121,9 +187,19 @@ impl WorkspaceRows {
         &self.messages
     }
 
-    /// Changes of delivery status, in the order of their events.
-    pub fn statuses(&self) -> &[StatusRow] {
-        &self.statuses
+    /// Steps of deliveries, in the order of their events.
+    pub fn deliveries(&self) -> &[DeliveryRow] {
+        &self.deliveries
+    }
+
+    /// Changes of assignees, in the order of their events.
+    pub fn assignments(&self) -> &[AssignmentRow] {
+        &self.assignments
+    }
+
+    /// The last state of each contact that changed, by id.
+    pub fn contacts(&self) -> impl ExactSizeIterator<Item = &ContactRow> {
+        self.contacts.values()
     }
 
     /// The last state of each conversation that changed, by id.
@@ -136,14 +212,20 @@ impl WorkspaceRows {
         &self.facts
     }
 
-    /// What cells have grown by, by minute and key.
-    pub fn cells(&self) -> impl ExactSizeIterator<Item = (i64, CellKey, &Cell)> {
-        self.cells.iter().map(|((minute, key), cell)| (*minute, *key, cell))
+    /// What cells have changed by, by minute, key and labels.
+    pub fn cells(&self) -> impl ExactSizeIterator<Item = (&RowKey, &Cell)> {
+        self.cells.iter()
     }
 
     /// How many rows these are.
     pub fn len(&self) -> usize {
-        self.messages.len() + self.statuses.len() + self.conversations.len() + self.facts.len() + self.cells.len()
+        self.messages.len()
+            + self.deliveries.len()
+            + self.assignments.len()
+            + self.conversations.len()
+            + self.contacts.len()
+            + self.facts.len()
+            + self.cells.len()
     }
 
     /// Whether there are none.

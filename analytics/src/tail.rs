@@ -1,6 +1,6 @@
 //! Following a partition of the topic `events`: read, fold, flush, merge.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -46,6 +46,11 @@ impl Tail {
     /// The partition, for a short look.
     pub(crate) fn partition(&self) -> MutexGuard<'_, Partition> {
         self.partition.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The folder of its files.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.root
     }
 
     /// Why it does not get on, if it does not.

@@ -26,6 +26,7 @@ pub mod policy;
 
 pub mod command;
 pub mod event;
+pub mod hours;
 pub mod kpi;
 
 pub mod tables;

@@ -24,53 +24,195 @@ pub struct CellKey {
     pub agent_id: Option<UserId>,
 }
 
+/// What a cell counts. A sum of several cells is exact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Count {
+    /// Messages that contacts sent.
+    MessagesIn,
+    /// Messages that people of the workspace sent.
+    MessagesOutHuman,
+    /// Messages that programs sent.
+    MessagesOutBot,
+    /// Private notes.
+    Notes,
+    /// Conversations that began.
+    Opened,
+    /// Conversations that were resolved.
+    Resolved,
+    /// Conversations that were opened again after they were resolved.
+    Reopened,
+    /// Conversations that went from one person to another.
+    Transferred,
+    /// Pending conversations that were handed to people.
+    HandedOff,
+    /// Messages of this minute that the provider has and that have not arrived.
+    Sent,
+    /// Messages of this minute that have arrived and were not seen.
+    Delivered,
+    /// Messages of this minute that were seen.
+    Read,
+    /// Messages of this minute that will not arrive.
+    Failed,
+}
+
+impl Count {
+    /// Every count, in the order of a cell.
+    pub const ALL: [Self; 13] = [
+        Self::MessagesIn,
+        Self::MessagesOutHuman,
+        Self::MessagesOutBot,
+        Self::Notes,
+        Self::Opened,
+        Self::Resolved,
+        Self::Reopened,
+        Self::Transferred,
+        Self::HandedOff,
+        Self::Sent,
+        Self::Delivered,
+        Self::Read,
+        Self::Failed,
+    ];
+
+    /// Its column.
+    pub const fn column(self) -> &'static str {
+        match self {
+            Self::MessagesIn => "messages_in",
+            Self::MessagesOutHuman => "messages_out_human",
+            Self::MessagesOutBot => "messages_out_bot",
+            Self::Notes => "notes",
+            Self::Opened => "opened",
+            Self::Resolved => "resolved",
+            Self::Reopened => "reopened",
+            Self::Transferred => "transferred",
+            Self::HandedOff => "handed_off",
+            Self::Sent => "sent",
+            Self::Delivered => "delivered",
+            Self::Read => "read",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// A kind of durations that a cell holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lasting {
+    /// First responses.
+    FirstResponse,
+    /// Waits that ended in an answer.
+    ReplyTime,
+    /// Waits that ended without one.
+    AbandonedWait,
+    /// From opening to resolving.
+    ResolutionTime,
+    /// How long an agent had a conversation before it was resolved.
+    HandleTime,
+}
+
+impl Lasting {
+    /// Every kind, in the order of a cell.
+    pub const ALL: [Self; 5] =
+        [Self::FirstResponse, Self::ReplyTime, Self::AbandonedWait, Self::ResolutionTime, Self::HandleTime];
+
+    /// Its columns: how many, their sum in microseconds, their histogram.
+    pub const fn columns(self) -> [&'static str; 3] {
+        match self {
+            Self::FirstResponse => ["first_responses", "first_response_micros", "first_response_hist"],
+            Self::ReplyTime => ["replies", "reply_time_micros", "reply_time_hist"],
+            Self::AbandonedWait => ["abandoned_waits", "abandoned_wait_micros", "abandoned_wait_hist"],
+            Self::ResolutionTime => ["resolutions", "resolution_time_micros", "resolution_time_hist"],
+            Self::HandleTime => ["handlings", "handle_time_micros", "handle_time_hist"],
+        }
+    }
+}
+
+/// Durations: how they are spread and what they add up to. How many they are, the histogram knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Durations {
+    /// How they are spread.
+    pub histogram: Histogram,
+    /// Their sum in microseconds.
+    pub micros: i64,
+}
+
+impl Durations {
+    /// Adds one, in microseconds.
+    pub fn record(&mut self, micros: i64) {
+        self.histogram.record(micros);
+        self.micros = self.micros.saturating_add(micros);
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.histogram.merge(&other.histogram);
+        self.micros = self.micros.saturating_add(other.micros);
+    }
+
+    fn subtract(&mut self, other: &Self) {
+        self.histogram.subtract(&other.histogram);
+        self.micros = self.micros.saturating_sub(other.micros);
+    }
+}
+
 /// What happened.
+///
+/// How messages are delivered counts in the minute in which they were written: a change of status takes one from what the
+/// message was and adds one to what it is, so that such a count may fall.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Cell {
-    /// Messages that contacts sent.
-    pub messages_in: u64,
-    /// Messages that people of the workspace sent.
-    pub messages_out_human: u64,
-    /// Messages that programs sent.
-    pub messages_out_bot: u64,
-    /// Private notes.
-    pub notes: u64,
-    /// Conversations that began.
-    pub opened: u64,
-    /// Conversations that were resolved.
-    pub resolved: u64,
-    /// Conversations that were opened again after they were resolved.
-    pub reopened: u64,
-    /// Durations of first responses.
-    pub first_response: Histogram,
-    /// Durations of waits that ended in an answer.
-    pub reply_time: Histogram,
+    counts: [i64; Count::ALL.len()],
+    durations: [Durations; Lasting::ALL.len()],
 }
 
 impl Cell {
+    /// Adds to a count.
+    pub fn add(&mut self, count: Count, amount: i64) {
+        if let Some(mine) = self.counts.get_mut(count as usize) {
+            *mine = mine.saturating_add(amount);
+        }
+    }
+
+    /// Adds a duration, in microseconds.
+    pub fn record(&mut self, lasting: Lasting, micros: i64) {
+        if let Some(mine) = self.durations.get_mut(lasting as usize) {
+            mine.record(micros);
+        }
+    }
+
+    /// A count.
+    pub fn count(&self, count: Count) -> i64 {
+        self.counts.get(count as usize).copied().unwrap_or(0)
+    }
+
+    /// The durations of a kind.
+    pub fn durations(&self, lasting: Lasting) -> &Durations {
+        let [first_response, reply_time, abandoned_wait, resolution_time, handle_time] = &self.durations;
+        match lasting {
+            Lasting::FirstResponse => first_response,
+            Lasting::ReplyTime => reply_time,
+            Lasting::AbandonedWait => abandoned_wait,
+            Lasting::ResolutionTime => resolution_time,
+            Lasting::HandleTime => handle_time,
+        }
+    }
+
     /// Adds what `other` counts.
     pub fn merge(&mut self, other: &Self) {
-        self.change(other, u64::saturating_add);
-        self.first_response.merge(&other.first_response);
-        self.reply_time.merge(&other.reply_time);
+        for (mine, other) in self.counts.iter_mut().zip(other.counts) {
+            *mine = mine.saturating_add(other);
+        }
+        for (mine, other) in self.durations.iter_mut().zip(&other.durations) {
+            mine.merge(other);
+        }
     }
 
     /// Takes away what `other` counts, which must have been added before.
     pub fn subtract(&mut self, other: &Self) {
-        self.change(other, u64::saturating_sub);
-        self.first_response.subtract(&other.first_response);
-        self.reply_time.subtract(&other.reply_time);
-    }
-
-    fn change(&mut self, other: &Self, combine: fn(u64, u64) -> u64) {
-        self.messages_in = combine(self.messages_in, other.messages_in);
-        self.messages_out_human = combine(self.messages_out_human, other.messages_out_human);
-        self.messages_out_bot = combine(self.messages_out_bot, other.messages_out_bot);
-        self.notes = combine(self.notes, other.notes);
-        self.opened = combine(self.opened, other.opened);
-        self.resolved = combine(self.resolved, other.resolved);
-        self.reopened = combine(self.reopened, other.reopened);
+        for (mine, other) in self.counts.iter_mut().zip(other.counts) {
+            *mine = mine.saturating_sub(other);
+        }
+        for (mine, other) in self.durations.iter_mut().zip(&other.durations) {
+            mine.subtract(other);
+        }
     }
 
     fn is_empty(&self) -> bool {
@@ -92,7 +234,7 @@ impl Window {
     /// Adds to a cell.
     pub fn add(&mut self, minute: i64, key: CellKey, delta: &Cell) {
         self.minutes.entry(minute).or_default().entry(key).or_default().merge(delta);
-        self.totals.entry(key).or_default().merge(delta);
+        change_in(&mut self.totals, key, |total| total.merge(delta));
     }
 
     /// Forgets the minutes before `first`.
@@ -100,7 +242,7 @@ impl Window {
         let kept = self.minutes.split_off(&first);
         for cells in std::mem::replace(&mut self.minutes, kept).into_values() {
             for (key, cell) in cells {
-                take_from(&mut self.totals, key, &cell);
+                change_in(&mut self.totals, key, |total| total.subtract(&cell));
             }
         }
     }
@@ -110,7 +252,7 @@ impl Window {
         let mut totals = self.totals.clone();
         for cells in self.minutes.range(..first).map(|(_, cells)| cells) {
             for (key, cell) in cells {
-                take_from(&mut totals, *key, cell);
+                change_in(&mut totals, *key, |total| total.subtract(cell));
             }
         }
         totals
@@ -127,11 +269,11 @@ impl Window {
     }
 }
 
-fn take_from(totals: &mut BTreeMap<CellKey, Cell>, key: CellKey, cell: &Cell) {
-    if let Some(total) = totals.get_mut(&key) {
-        total.subtract(cell);
-        if total.is_empty() {
-            totals.remove(&key);
-        }
+/// Changes a sum; one that shows nothing is absent.
+fn change_in(totals: &mut BTreeMap<CellKey, Cell>, key: CellKey, change: impl FnOnce(&mut Cell)) {
+    let total = totals.entry(key).or_default();
+    change(total);
+    if total.is_empty() {
+        totals.remove(&key);
     }
 }

@@ -17,6 +17,8 @@ pub struct Gauge {
     pub pending: u64,
     /// How many are snoozed.
     pub snoozed: u64,
+    /// How many are open and unattended: the contact has written, and nobody has ever answered or they wait again.
+    pub unattended: u64,
     /// Those whose contact waits for an answer, by since when.
     waiting: BTreeSet<(Timestamp, ConversationId)>,
 }
@@ -32,12 +34,15 @@ impl Gauge {
         self.waiting.first().map(|(since, _)| *since)
     }
 
-    const fn of_status(&mut self, status: Status) -> Option<&mut u64> {
-        match status {
-            Status::Open => Some(&mut self.open),
-            Status::Pending => Some(&mut self.pending),
-            Status::Snoozed => Some(&mut self.snoozed),
-            Status::Resolved => None,
+    fn change(&mut self, state: &ConversationState, combine: fn(u64, u64) -> u64) {
+        match state.status {
+            Status::Open => self.open = combine(self.open, 1),
+            Status::Pending => self.pending = combine(self.pending, 1),
+            Status::Snoozed => self.snoozed = combine(self.snoozed, 1),
+            Status::Resolved => {}
+        }
+        if state.is_unattended() {
+            self.unattended = combine(self.unattended, 1);
         }
     }
 }
@@ -53,9 +58,7 @@ impl Gauges {
             return;
         }
         let gauge = self.0.entry(state.key()).or_default();
-        if let Some(count) = gauge.of_status(state.status) {
-            *count += 1;
-        }
+        gauge.change(state, u64::saturating_add);
         if let Some(since) = state.waiting_since {
             gauge.waiting.insert((since, id));
         }
@@ -65,8 +68,8 @@ impl Gauges {
     pub fn leave(&mut self, id: ConversationId, state: &ConversationState) {
         let key = state.key();
         let Some(gauge) = self.0.get_mut(&key) else { return };
-        if let Some(count) = gauge.of_status(state.status) {
-            *count = count.saturating_sub(1);
+        if state.status != Status::Resolved {
+            gauge.change(state, u64::saturating_sub);
         }
         if let Some(since) = state.waiting_since {
             gauge.waiting.remove(&(since, id));

@@ -16,18 +16,18 @@ use std::sync::Arc;
 
 use schemas::command::Actor;
 use schemas::conversation::{Conversation, Status};
-use schemas::event::{Event, EventRecord, Source};
-use schemas::message::{Author, Direction, Message};
-use schemas::{EventId, Timestamp, UserId, WorkspaceId};
+use schemas::event::{AssignmentReason, Event, EventRecord, Source};
+use schemas::message::{Author, DeliveryError, DeliveryStatus, Direction, Message};
+use schemas::{EventId, MessageId, Timestamp, UserId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 
-use self::cell::{Cell, CellKey, WINDOW_MINUTES, minute_of};
-use self::fact::{Fact, FactKind};
+use self::cell::{Cell, CellKey, Count, Lasting, WINDOW_MINUTES, minute_of};
+use self::fact::{Fact, FactKind, micros_from};
 use self::state::{ConversationState, FirstResponse, WorkspaceFold, WorkspaceSnapshot};
-use crate::rows::{MessageRow, StatusRow, WorkspaceRows};
+use crate::rows::{AssignmentRow, DeliveryRow, MessageRow, WorkspaceRows};
 
 /// The version of a snapshot. Raised when the fold's rules change, so that all is derived again from the log.
-pub const FOLD_VERSION: u16 = 1;
+pub const FOLD_VERSION: u16 = 2;
 
 /// A snapshot cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -71,8 +71,13 @@ impl Fold {
         self.last_source = Some(record.source);
         self.advance(minute_of(record.at));
         let EventRecord { workspace_id, at, id, actor, event, conversation, .. } = record;
-        // What is not about a conversation (contacts, channels, presence) is not counted yet.
-        let Some(conversation) = conversation else { return true };
+        let Some(conversation) = conversation else {
+            // What is about no conversation: contacts have a table; channels, members and presence are not counted yet.
+            if let Event::ContactCreated { contact } | Event::ContactUpdated { contact } = event {
+                rows.put_contact(contact, offset, at);
+            }
+            return true;
+        };
         let workspace = self.workspaces.entry(workspace_id).or_default();
         workspace.revision += 1;
         let before = workspace.take(conversation.id);
@@ -89,7 +94,7 @@ impl Fold {
         };
         step.event(event);
         let mut state = step.state;
-        state.follow(&conversation);
+        state.follow(&conversation, at);
         workspace.put(conversation.id, state);
         rows.put_conversation(Arc::unwrap_or_clone(conversation), offset, at);
         true
@@ -165,30 +170,28 @@ struct Step<'a> {
 
 impl Step<'_> {
     fn event(&mut self, event: Event) {
+        let holder = self.conversation.assignee.filter(|_| self.conversation.status == Status::Open);
+        if self.state.holder() != holder {
+            self.state.let_go(self.at);
+        }
         match event {
             Event::ConversationCreated { initiated } => self.created(initiated),
             Event::MessageAdded { message } => self.message(Arc::unwrap_or_clone(message)),
             Event::ConversationStatusChanged { from, to, .. } => self.status(from, to),
-            Event::ConversationAssigned { to, .. } => {
-                self.fact(FactKind::Assignment, to, self.state.assigned_since);
-                self.state.assigned_since = Some(self.at);
+            Event::ConversationAssigned { from, to, reason } => self.assigned(from, to, assignment_reason(reason)),
+            Event::MessageStatusChanged { message_id, seq, from, to, error, .. } => {
+                let written_at = written_at(message_id);
+                self.delivery(Delivery { message_id, seq, from: Some(from), to, error, written_at });
             }
-            Event::MessageStatusChanged { message_id, seq, from, to, error, .. } => self.rows.push_status(StatusRow {
-                id: self.id,
-                message_id,
-                conversation_id: self.conversation.id,
-                channel_id: self.conversation.channel_id,
-                seq,
-                from,
-                to,
-                error_code: error.map(|error| error.code),
-                at: self.at,
-            }),
             _ => {}
         }
     }
 
     fn created(&mut self, initiated: Direction) {
+        let assignee = self.conversation.assignee;
+        if assignee.is_some() {
+            self.assigned(None, assignee, "created");
+        }
         self.state.assigned_since = Some(self.at);
         // A blocked contact's conversation is born resolved: it needs nobody.
         if self.conversation.status == Status::Resolved {
@@ -197,60 +200,136 @@ impl Step<'_> {
         if initiated == Direction::Inbound {
             self.state.first_response = FirstResponse::Runs(self.conversation.opened_at);
         }
-        self.count(self.conversation.assignee, |cell| cell.opened = 1);
+        self.fact(FactKind::Opening, assignee, Some(self.at));
+        self.count(assignee, Count::Opened);
     }
 
     fn message(&mut self, message: Message) {
         match (message.direction, &message.author) {
-            (Direction::Inbound, _) => self.count(self.conversation.assignee, |cell| cell.messages_in = 1),
+            (Direction::Inbound, _) => self.count(self.conversation.assignee, Count::MessagesIn),
             (Direction::Outbound, Author::Agent { user_id }) => self.answered(*user_id),
-            (Direction::Outbound, _) => self.count(None, |cell| cell.messages_out_bot = 1),
-            (Direction::Note, Author::Agent { user_id }) => self.count(Some(*user_id), |cell| cell.notes = 1),
-            (Direction::Note, _) => self.count(None, |cell| cell.notes = 1),
+            (Direction::Outbound, _) => self.count(None, Count::MessagesOutBot),
+            (Direction::Note, Author::Agent { user_id }) => self.count(Some(*user_id), Count::Notes),
+            (Direction::Note, _) => self.count(None, Count::Notes),
+        }
+        if message.direction == Direction::Outbound {
+            self.delivery(Delivery {
+                message_id: message.id,
+                seq: message.seq,
+                from: None,
+                to: message.status.unwrap_or(DeliveryStatus::Queued),
+                error: None,
+                written_at: message.created_at,
+            });
         }
         self.rows.push_message(MessageRow {
             channel_id: self.conversation.channel_id,
             contact_id: self.conversation.contact_id,
             assignee: self.conversation.assignee,
-            labels: self.conversation.labels.iter().cloned().collect(),
+            labels: self.labels(),
+            recorded_at: self.at,
             message,
         });
     }
 
     fn answered(&mut self, agent: UserId) {
-        self.count(Some(agent), |cell| cell.messages_out_human = 1);
+        self.count(Some(agent), Count::MessagesOutHuman);
         if let FirstResponse::Runs(since) = self.state.first_response {
             self.state.first_response = FirstResponse::Settled;
             let micros = self.fact(FactKind::FirstResponse, Some(agent), Some(since));
-            self.count(Some(agent), |cell| cell.first_response.record(micros));
+            self.record(Some(agent), Lasting::FirstResponse, micros);
         }
         if let Some(since) = self.waiting_before() {
             let micros = self.fact(FactKind::ReplyTime, Some(agent), Some(since));
-            self.count(Some(agent), |cell| cell.reply_time.record(micros));
+            self.record(Some(agent), Lasting::ReplyTime, micros);
         }
+    }
+
+    fn assigned(&mut self, from: Option<UserId>, to: Option<UserId>, reason: &'static str) {
+        let since = self.state.assigned_since.replace(self.at);
+        let held_micros = since.map(|since| micros_from(since, self.at));
+        self.fact(FactKind::Assignment, to, since);
+        if let (Some(_), Some(to)) = (from, to) {
+            let transfer = Fact { to_agent_id: Some(to), ..self.new_fact(FactKind::Transfer, from, since) };
+            self.rows.push_fact(transfer);
+            self.count(from, Count::Transferred);
+        }
+        self.rows.push_assignment(AssignmentRow {
+            id: self.id,
+            conversation_id: self.conversation.id,
+            channel_id: self.conversation.channel_id,
+            contact_id: self.conversation.contact_id,
+            from,
+            to,
+            reason,
+            actor_id: self.actor_id(),
+            labels: self.labels(),
+            held_micros,
+            at: self.at,
+        });
     }
 
     fn status(&mut self, from: Status, to: Status) {
         let assignee = self.conversation.assignee;
         if to == Status::Resolved && from != Status::Resolved {
-            let resolver = match self.actor {
-                Actor::User { user_id } => Some(*user_id),
-                Actor::System | Actor::Channel { .. } => None,
-            };
-            let agent = assignee.or(resolver);
-            self.fact(FactKind::Resolution, agent, Some(self.conversation.opened_at));
-            self.count(agent, |cell| cell.resolved = 1);
-            if let Some(since) = self.waiting_before() {
-                self.fact(FactKind::AbandonedWait, assignee, Some(since));
-            }
+            self.resolved(assignee);
         } else if from == Status::Resolved && to != Status::Resolved {
             let resolved_at = self.state.resolved_at.filter(|_| self.known);
             self.fact(FactKind::Reopen, assignee, resolved_at);
-            self.count(assignee, |cell| cell.reopened = 1);
+            self.count(assignee, Count::Reopened);
             if matches!(self.state.first_response, FirstResponse::Runs(_)) {
                 self.state.first_response = FirstResponse::Runs(self.conversation.opened_at);
             }
+        } else if from == Status::Pending && to == Status::Open {
+            self.fact(FactKind::Handoff, assignee, self.state.pending_since);
+            self.count(assignee, Count::HandedOff);
         }
+    }
+
+    fn resolved(&mut self, assignee: Option<UserId>) {
+        let agent = assignee.or_else(|| self.actor_id());
+        let micros = self.fact(FactKind::Resolution, agent, Some(self.conversation.opened_at));
+        self.count(agent, Count::Resolved);
+        self.record(agent, Lasting::ResolutionTime, micros);
+        if let Some(since) = self.waiting_before() {
+            let micros = self.fact(FactKind::AbandonedWait, assignee, Some(since));
+            self.record(assignee, Lasting::AbandonedWait, micros);
+        }
+        for (agent, holding) in std::mem::take(&mut self.state.held) {
+            let fact = self.new_fact(FactKind::Handling, Some(agent), Some(holding.since));
+            self.rows.push_fact(Fact { micros: Some(holding.micros), ..fact });
+            self.record(Some(agent), Lasting::HandleTime, holding.micros);
+        }
+    }
+
+    /// A step of a message's delivery. It counts in the minute in which the message was written, for its channel only: who
+    /// wrote it is not told again when its status changes.
+    fn delivery(&mut self, delivery: Delivery) {
+        let mut delta = Cell::default();
+        for (status, amount) in [(delivery.from, -1), (Some(delivery.to), 1)] {
+            if let Some(count) = status.and_then(delivery_count) {
+                delta.add(count, amount);
+            }
+        }
+        if delta != Cell::default() {
+            let minute = minute_of(delivery.written_at);
+            let key = CellKey { channel_id: self.conversation.channel_id, agent_id: None };
+            self.window.add(minute, key, &delta);
+            self.rows.add_cell(minute, key, Vec::new(), &delta);
+        }
+        self.rows.push_delivery(DeliveryRow {
+            id: self.id,
+            message_id: delivery.message_id,
+            conversation_id: self.conversation.id,
+            channel_id: self.conversation.channel_id,
+            contact_id: self.conversation.contact_id,
+            seq: delivery.seq,
+            from: delivery.from,
+            to: delivery.to,
+            error_code: delivery.error.map(|error| error.code),
+            written_at: delivery.written_at,
+            at: self.at,
+        });
     }
 
     /// Since when the contact had waited before this event.
@@ -258,30 +337,97 @@ impl Step<'_> {
         self.state.waiting_since.filter(|_| self.known)
     }
 
+    fn actor_id(&self) -> Option<UserId> {
+        match self.actor {
+            Actor::User { user_id } => Some(*user_id),
+            Actor::System | Actor::Channel { .. } => None,
+        }
+    }
+
+    fn labels(&self) -> Vec<String> {
+        self.conversation.labels.iter().cloned().collect()
+    }
+
     /// Adds a fact that ends now and returns how long it took, in microseconds.
     fn fact(&mut self, kind: FactKind, agent_id: Option<UserId>, start_at: Option<Timestamp>) -> i64 {
-        let fact = Fact {
-            id: EventId::derive(self.at, &[self.id.as_bytes(), kind.as_str().as_bytes()]),
+        let fact = self.new_fact(kind, agent_id, start_at);
+        let micros = fact.micros.unwrap_or(0);
+        self.rows.push_fact(fact);
+        micros
+    }
+
+    fn new_fact(&self, kind: FactKind, agent_id: Option<UserId>, start_at: Option<Timestamp>) -> Fact {
+        let agent = agent_id.map(|id| *id.as_bytes()).unwrap_or_default();
+        Fact {
+            id: EventId::derive(self.at, &[self.id.as_bytes(), kind.as_str().as_bytes(), &agent]),
             kind,
             conversation_id: self.conversation.id,
             channel_id: self.conversation.channel_id,
             contact_id: self.conversation.contact_id,
             agent_id,
-            labels: self.conversation.labels.iter().cloned().collect(),
+            to_agent_id: None,
+            actor_id: self.actor_id(),
+            labels: self.labels(),
             start_at,
             end_at: self.at,
-        };
-        let micros = fact.micros().unwrap_or(0);
-        self.rows.push_fact(fact);
-        micros
+            micros: start_at.map(|start| micros_from(start, self.at)),
+        }
     }
 
-    fn count(&mut self, agent_id: Option<UserId>, change: impl FnOnce(&mut Cell)) {
-        let key = CellKey { channel_id: self.conversation.channel_id, agent_id };
+    fn count(&mut self, agent_id: Option<UserId>, count: Count) {
         let mut delta = Cell::default();
-        change(&mut delta);
+        delta.add(count, 1);
+        self.add(agent_id, &delta);
+    }
+
+    fn record(&mut self, agent_id: Option<UserId>, lasting: Lasting, micros: i64) {
+        let mut delta = Cell::default();
+        delta.record(lasting, micros);
+        self.add(agent_id, &delta);
+    }
+
+    fn add(&mut self, agent_id: Option<UserId>, delta: &Cell) {
+        let key = CellKey { channel_id: self.conversation.channel_id, agent_id };
         let minute = minute_of(self.at);
-        self.window.add(minute, key, &delta);
-        self.rows.add_cell(minute, key, &delta);
+        self.window.add(minute, key, delta);
+        self.rows.add_cell(minute, key, self.labels(), delta);
+    }
+}
+
+/// A step of a message's delivery; the first one has no status before.
+struct Delivery {
+    message_id: MessageId,
+    seq: u64,
+    from: Option<DeliveryStatus>,
+    to: DeliveryStatus,
+    error: Option<DeliveryError>,
+    written_at: Timestamp,
+}
+
+/// When a message was written, to the millisecond: its id says so.
+fn written_at(message_id: MessageId) -> Timestamp {
+    let millis = message_id.uuid().get_timestamp().map_or(0, |at| {
+        let (seconds, nanos) = at.to_unix();
+        i64::try_from(seconds).unwrap_or(0).saturating_mul(1_000).saturating_add(i64::from(nanos / 1_000_000))
+    });
+    Timestamp::from_unix_millis(millis)
+}
+
+/// The count in which a message of this status stands; one that waits to be sent stands in none.
+const fn delivery_count(status: DeliveryStatus) -> Option<Count> {
+    match status {
+        DeliveryStatus::Queued => None,
+        DeliveryStatus::Sent => Some(Count::Sent),
+        DeliveryStatus::Delivered => Some(Count::Delivered),
+        DeliveryStatus::Read => Some(Count::Read),
+        DeliveryStatus::Failed => Some(Count::Failed),
+    }
+}
+
+const fn assignment_reason(reason: AssignmentReason) -> &'static str {
+    match reason {
+        AssignmentReason::Asked => "asked",
+        AssignmentReason::Automatic => "automatic",
+        AssignmentReason::AgentLeft => "agent_left",
     }
 }

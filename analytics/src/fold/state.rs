@@ -7,6 +7,7 @@ use schemas::{ChannelId, ConversationId, Timestamp, UserId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 
 use super::cell::{Cell, CellKey, Window};
+use super::fact::micros_from;
 use super::gauge::Gauges;
 
 /// How many resolved conversations of a workspace are remembered, those resolved last. A conversation that is opened again
@@ -44,6 +45,27 @@ pub struct ConversationState {
     /// When it was resolved, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved_at: Option<Timestamp>,
+    /// Since when it is pending, if it is; `None` if that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending_since: Option<Timestamp>,
+    /// Whether the contact has written and no person has ever answered.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub never_answered: bool,
+    /// Since when its present holder holds it, if it has one; see [`ConversationState::holder`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_since: Option<Timestamp>,
+    /// Who has held it since it was last opened.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub held: BTreeMap<UserId, Holding>,
+}
+
+/// What somebody has had of a conversation since it was last opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holding {
+    /// When they first held it.
+    pub since: Timestamp,
+    /// How long they held it, in microseconds; what still runs not counted.
+    pub micros: i64,
 }
 
 impl ConversationState {
@@ -57,22 +79,57 @@ impl ConversationState {
             first_response: FirstResponse::Settled,
             assigned_since: None,
             resolved_at: conversation.resolved_at,
+            pending_since: None,
+            never_answered: never_answered(conversation),
+            held_since: None,
+            held: BTreeMap::new(),
         }
     }
 
-    /// Takes over what the conversation says of itself.
-    pub fn follow(&mut self, conversation: &Conversation) {
+    /// Who has it on their desk: its assignee, while it is open.
+    pub fn holder(&self) -> Option<UserId> {
+        self.assignee.filter(|_| self.status == Status::Open)
+    }
+
+    /// Whether it is open, the contact has written, and nobody has ever answered or they wait again.
+    pub fn is_unattended(&self) -> bool {
+        self.status == Status::Open && (self.never_answered || self.waiting_since.is_some())
+    }
+
+    /// Ends the holding that runs, at this instant.
+    pub fn let_go(&mut self, at: Timestamp) {
+        if let (Some(holder), Some(since)) = (self.holder(), self.held_since.take()) {
+            let holding = self.held.entry(holder).or_insert(Holding { since, micros: 0 });
+            holding.micros = holding.micros.saturating_add(micros_from(since, at));
+        }
+    }
+
+    /// Takes over what the conversation says of itself after an event at this instant.
+    pub fn follow(&mut self, conversation: &Conversation, at: Timestamp) {
+        if conversation.status != Status::Pending {
+            self.pending_since = None;
+        } else if self.status != Status::Pending {
+            self.pending_since = Some(at);
+        }
         self.channel_id = conversation.channel_id;
         self.status = conversation.status;
         self.assignee = conversation.assignee;
         self.waiting_since = conversation.waiting_since;
         self.resolved_at = conversation.resolved_at;
+        self.never_answered = never_answered(conversation);
+        if self.holder().is_some() {
+            self.held_since.get_or_insert(at);
+        }
     }
 
     /// The gauge in which it counts.
     pub const fn key(&self) -> CellKey {
         CellKey { channel_id: self.channel_id, agent_id: self.assignee }
     }
+}
+
+fn never_answered(conversation: &Conversation) -> bool {
+    conversation.inbound_count > 0 && conversation.first_reply_at.is_none()
 }
 
 /// What the fold remembers of a workspace.

@@ -1,22 +1,27 @@
 //! KPIs: DataFusion computes each by the SQL in `kpis/*.sql`, whose header states its name, unit and definition.
 //!
-//! The SQL reads two small tables of one workspace: `cells`, the sums of the last 24 hours by channel and agent, and
-//! `gauges`, the present counts by channel and assignee. In both, `agent_id` is empty where there is nobody, so that null
-//! in a result means "all". They hold a line for each channel and agent, not for each message: a board costs the same
-//! whatever the history.
+//! The SQL reads one of two tables of one workspace. `cells` is what happened: the columns of `kpi_minute`, told apart by
+//! `bucket` (of time; null for a whole range), `dimension` (`all`, `channel`, `agent`, `label`) and `key` (which of them; null for nobody).
+//! `gauges` is what stands now, by `dimension` and `key`. The same SQL serves the live board, over the sums of the last 24
+//! hours that the fold keeps in memory ([`KpiEngine`]), and any range of the past, over rows of `kpi_minute` ([`series`]); so
+//! their numbers agree, and agree with what people compute from `kpi_minute` by the same SQL.
 //!
-//! Windows roll (this minute and the 1,439 before it), so that no time zone is needed; each definition says so.
+//! The board's window rolls (this minute and the 1,439 before it), so that it needs no time zone. Its tables hold a line for
+//! each channel and agent, not for each message: a board costs the same whatever the history. Its plans are made once, over
+//! tables whose content is set before each run; making them costs more than running them.
 //!
-//! Plans are made once, over tables whose content is set before each run; making them costs more than running them. This is
-//! our own SQL: it runs in the hub's process. Foreign SQL never does, see [`crate::sql`].
+//! This is our own SQL: it runs in the hub's process. Foreign SQL never does, see [`crate::sql`].
 
+mod definition;
 pub mod functions;
+pub mod measure;
+pub mod series;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema, SchemaRef, TimeUnit};
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::common::DataFusionError;
 use datafusion::execution::context::SessionContext;
@@ -26,32 +31,23 @@ use datafusion::physical_plan::streaming::PartitionStream;
 use datafusion::physical_plan::{ExecutionPlan, collect};
 use datafusion::prelude::SessionConfig;
 use schemas::Timestamp;
-use schemas::kpi::{KpiDefinition, KpiUnit, KpiValue};
+use schemas::kpi::{KpiDefinition, KpiDimension, KpiValue};
 
-use crate::batch::{instants, ints, texts};
-use crate::fold::cell::{WINDOW_MINUTES, minute_of};
+pub use self::definition::definitions;
+use self::measure::Measured;
+use crate::batch::{instants, ints, measures, texts};
+use crate::fold::cell::{Cell, CellKey, WINDOW_MINUTES, minute_of};
 use crate::fold::gauge::Gauge;
 use crate::fold::state::WorkspaceFold;
-
-/// The files, in the order of the board.
-const FILES: [&str; 9] = [
-    include_str!("../../kpis/messages_in.sql"),
-    include_str!("../../kpis/messages_out.sql"),
-    include_str!("../../kpis/open.sql"),
-    include_str!("../../kpis/unassigned.sql"),
-    include_str!("../../kpis/waiting.sql"),
-    include_str!("../../kpis/oldest_wait_seconds.sql"),
-    include_str!("../../kpis/first_response_p50.sql"),
-    include_str!("../../kpis/first_response_p90.sql"),
-    include_str!("../../kpis/resolved.sql"),
-];
+use crate::schema::{KPI_MINUTE, Kind};
 
 /// What can go wrong with a board.
 #[derive(Debug, thiserror::Error)]
 pub enum KpiError {
     /// A file's header is not as it should be.
     #[error(
-        "a KPI's file has no line '-- {field}: …' with a known value; its header needs kpi, title, unit, definition"
+        "a KPI's file has no line '-- {field}: …' with a known value; its header needs kpi, title, unit, \
+         kind, better, dimensions, live, definition"
     )]
     Header {
         /// What is missing or unknown.
@@ -67,7 +63,7 @@ pub enum KpiError {
         source: Box<DataFusionError>,
     },
     /// The SQL gives other columns than a board needs.
-    #[error("the KPI {kpi} must select channel_id, agent_id and either value or since")]
+    #[error("the KPI {kpi} must select bucket, dimension, key and either value or since")]
     Columns {
         /// Which.
         kpi: String,
@@ -77,35 +73,46 @@ pub enum KpiError {
     Tables(#[from] arrow::error::ArrowError),
 }
 
-/// Reads the definitions.
-///
-/// # Errors
-/// [`KpiError::Header`] if a file's header lacks a line.
-pub fn definitions() -> Result<Vec<KpiDefinition>, KpiError> {
-    FILES.iter().map(|file| parse(file)).collect()
+/// The dimension of numbers that are not told apart.
+pub(crate) const ALL: &str = "all";
+/// How many columns of `kpi_minute` come before those that count.
+const KEY_COLUMNS: usize = 5;
+
+/// What is told apart, and which of it.
+type Scope = (&'static str, Option<String>);
+
+/// The scopes in which a board counts what belongs to a channel and an agent.
+fn scopes(key: CellKey) -> [Scope; 3] {
+    [
+        (ALL, None),
+        (KpiDimension::Channel.as_str(), Some(key.channel_id.to_string())),
+        (KpiDimension::Agent.as_str(), key.agent_id.map(|id| id.to_string())),
+    ]
 }
 
-fn parse(file: &str) -> Result<KpiDefinition, KpiError> {
-    let header = |field: &'static str| {
-        file.lines()
-            .filter_map(|line| line.strip_prefix("-- ")?.split_once(": "))
-            .find(|(name, _)| *name == field)
-            .map(|(_, value)| value.trim().to_owned())
-            .filter(|value| !value.is_empty())
-            .ok_or(KpiError::Header { field })
-    };
-    let unit = header("unit")?;
-    let sql: Vec<_> = file.lines().filter(|line| !line.starts_with("--")).collect();
-    Ok(KpiDefinition {
-        name: header("kpi")?,
-        title: header("title")?,
-        unit: KpiUnit::ALL
-            .into_iter()
-            .find(|known| known.as_str() == unit)
-            .ok_or(KpiError::Header { field: "unit" })?,
-        definition: header("definition")?,
-        sql: sql.join("\n").trim().to_owned(),
-    })
+/// What stands in one scope.
+#[derive(Debug, Default)]
+struct Standing {
+    open: u64,
+    pending: u64,
+    snoozed: u64,
+    unassigned: u64,
+    unattended: u64,
+    waiting: u64,
+    oldest_waiting_since: Option<Timestamp>,
+}
+
+impl Standing {
+    fn add(&mut self, key: CellKey, gauge: &Gauge) {
+        self.open += gauge.open;
+        self.pending += gauge.pending;
+        self.snoozed += gauge.snoozed;
+        self.unassigned += if key.agent_id.is_none() { gauge.open } else { 0 };
+        self.unattended += gauge.unattended;
+        self.waiting += gauge.waiting();
+        let oldest = [self.oldest_waiting_since, gauge.oldest_waiting_since()];
+        self.oldest_waiting_since = oldest.into_iter().flatten().min();
+    }
 }
 
 /// The two tables of a workspace at one moment.
@@ -122,81 +129,74 @@ impl BoardTables {
     /// [`KpiError::Tables`], which the tests rule out.
     pub fn of(workspace: Option<&WorkspaceFold>, now: Timestamp) -> Result<Self, KpiError> {
         let first = minute_of(now) - WINDOW_MINUTES + 1;
-        let totals = workspace.map(|workspace| workspace.window.totals_since(first));
-        let totals: Vec<_> = totals.unwrap_or_default().into_iter().collect();
-        let gauges: Vec<_> = workspace.into_iter().flat_map(|workspace| workspace.gauges.iter()).collect();
-
-        // Each table begins with a row of nothing, so that sums over an empty workspace are 0.
-        let keys = || totals.iter().map(|(key, _)| key);
-        let all = || totals.iter().map(|(_, cell)| cell);
-        let count = |values: &mut dyn Iterator<Item = u64>| ints(std::iter::once(0).chain(values));
-        let cells = RecordBatch::try_new(
-            cells_schema(),
-            vec![
-                texts(empty_first(keys().map(|key| key.channel_id.to_string()))),
-                texts(empty_first(keys().map(|key| or_empty(key.agent_id)))),
-                count(&mut all().map(|cell| cell.messages_in)),
-                count(&mut all().map(|cell| cell.messages_out_human)),
-                count(&mut all().map(|cell| cell.messages_out_bot)),
-                count(&mut all().map(|cell| cell.notes)),
-                count(&mut all().map(|cell| cell.opened)),
-                count(&mut all().map(|cell| cell.resolved)),
-                count(&mut all().map(|cell| cell.reopened)),
-                texts(empty_first(all().map(|cell| cell.first_response.encode()))),
-                texts(empty_first(all().map(|cell| cell.reply_time.encode()))),
-            ],
-        )?;
-        let keys = || gauges.iter().map(|(key, _)| key);
-        let all = || gauges.iter().map(|(_, gauge)| *gauge);
-        let gauges = RecordBatch::try_new(
-            gauges_schema(),
-            vec![
-                texts(empty_first(keys().map(|key| key.channel_id.to_string()))),
-                texts(empty_first(keys().map(|key| or_empty(key.agent_id)))),
-                count(&mut all().map(|gauge| gauge.open)),
-                count(&mut all().map(|gauge| gauge.pending)),
-                count(&mut all().map(|gauge| gauge.snoozed)),
-                count(&mut all().map(Gauge::waiting)),
-                instants(std::iter::once(None).chain(all().map(Gauge::oldest_waiting_since))),
-            ],
-        )?;
+        // The whole workspace is always there, so that what never happened counts 0.
+        let mut cells = BTreeMap::from([((ALL, None), Cell::default())]);
+        let mut gauges = BTreeMap::from([((ALL, None), Standing::default())]);
+        if let Some(workspace) = workspace {
+            for (key, cell) in workspace.window.totals_since(first) {
+                for scope in scopes(key) {
+                    cells.entry(scope).or_default().merge(&cell);
+                }
+            }
+            for (key, gauge) in workspace.gauges.iter() {
+                for scope in scopes(key) {
+                    gauges.entry(scope).or_default().add(key, gauge);
+                }
+            }
+        }
+        let mut columns = scope_columns(cells.keys());
+        columns.extend(measures(&cells.values()));
+        let cells = RecordBatch::try_new(cells_schema(), columns)?;
+        let mut columns = scope_columns(gauges.keys());
+        let all = || gauges.values();
+        columns.extend([
+            ints(all().map(|standing| standing.open)),
+            ints(all().map(|standing| standing.pending)),
+            ints(all().map(|standing| standing.snoozed)),
+            ints(all().map(|standing| standing.unassigned)),
+            ints(all().map(|standing| standing.unattended)),
+            ints(all().map(|standing| standing.waiting)),
+            instants(all().map(|standing| standing.oldest_waiting_since)),
+        ]);
+        let gauges = RecordBatch::try_new(gauges_schema(), columns)?;
         Ok(Self { cells, gauges })
     }
 }
 
-fn empty_first(values: impl Iterator<Item = String>) -> impl Iterator<Item = Option<String>> {
-    std::iter::once(String::new()).chain(values).map(Some)
+fn scope_columns<'a>(scopes: impl Iterator<Item = &'a Scope> + Clone) -> Vec<ArrayRef> {
+    vec![
+        instants(scopes.clone().map(|_| None)),
+        texts(scopes.clone().map(|(dimension, _)| Some(dimension))),
+        texts(scopes.map(|(_, key)| key.as_deref())),
+    ]
 }
 
-fn or_empty(id: Option<schemas::UserId>) -> String {
-    id.map(|id| id.to_string()).unwrap_or_default()
+fn scope_fields() -> Vec<Field> {
+    vec![
+        Field::new("bucket", Kind::Instant.arrow(), true),
+        Field::new("dimension", DataType::Utf8, true),
+        Field::new("key", DataType::Utf8, true),
+    ]
 }
 
-fn fields(texts_before: &[&str], counts: &[&str], texts_after: &[&str]) -> Vec<Field> {
-    let text = |name: &&str| Field::new(*name, DataType::Utf8, true);
-    texts_before
-        .iter()
-        .map(text)
-        .chain(counts.iter().map(|name| Field::new(*name, DataType::Int64, true)))
-        .chain(texts_after.iter().map(text))
-        .collect()
+/// The names of the columns that count, in order.
+pub(crate) fn measure_names() -> impl Iterator<Item = &'static str> {
+    KPI_MINUTE.columns.iter().skip(KEY_COLUMNS).map(|column| column.name)
 }
 
-fn cells_schema() -> SchemaRef {
-    Arc::new(Schema::new(fields(
-        &["channel_id", "agent_id"],
-        &["messages_in", "messages_out_human", "messages_out_bot", "notes", "opened", "resolved", "reopened"],
-        &["first_response_hist", "reply_time_hist"],
-    )))
+/// What `cells` looks like.
+pub(crate) fn cells_schema() -> SchemaRef {
+    let mut fields = scope_fields();
+    let measures = KPI_MINUTE.columns.iter().skip(KEY_COLUMNS);
+    fields.extend(measures.map(|column| Field::new(column.name, column.kind.arrow(), true)));
+    Arc::new(Schema::new(fields))
 }
 
 fn gauges_schema() -> SchemaRef {
-    let mut fields = fields(&["channel_id", "agent_id"], &["open", "pending", "snoozed", "waiting"], &[]);
-    fields.push(Field::new(
-        "oldest_waiting_since",
-        DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::from("UTC"))),
-        true,
-    ));
+    let mut fields = scope_fields();
+    let counts = ["open", "pending", "snoozed", "unassigned", "unattended", "waiting"];
+    fields.extend(counts.map(|name| Field::new(name, DataType::Int64, true)));
+    fields.push(Field::new("oldest_waiting_since", Kind::Instant.arrow(), true));
     Arc::new(Schema::new(fields))
 }
 
@@ -255,6 +255,10 @@ impl KpiEngine {
         &self.definitions
     }
 
+    fn live(&self) -> impl Iterator<Item = &KpiDefinition> {
+        self.definitions.iter().filter(|kpi| kpi.live)
+    }
+
     /// Computes a board's values. Blocks: some milliseconds, longer the first time. Must be called from a thread that may
     /// block, within a tokio runtime.
     ///
@@ -270,12 +274,13 @@ impl KpiEngine {
         planned.cells.set(tables.cells);
         planned.gauges.set(tables.gauges);
         let mut values = Vec::new();
-        for (definition, plan) in self.definitions.iter().zip(&planned.plans) {
+        for (definition, plan) in self.live().zip(&planned.plans) {
             let batches = runtime
                 .block_on(collect(Arc::clone(plan), Arc::clone(&planned.context)))
                 .map_err(|source| query_error(definition, source))?;
             for batch in &batches {
-                read_values(definition, batch, &mut values)?;
+                let shown = measure::read(definition, batch)?.into_iter().filter_map(|row| value(definition, row));
+                values.extend(shown);
             }
         }
         let order = |value: &KpiValue| self.definitions.iter().position(|kpi| kpi.name == value.kpi);
@@ -288,8 +293,7 @@ impl KpiEngine {
         // A filter that a run pushes into a plan would stay there for the next run.
         config.options_mut().optimizer.enable_dynamic_filter_pushdown = false;
         let session = SessionContext::new_with_config(config);
-        session.register_udf(functions::hist_quantile());
-        session.register_udaf(functions::hist_merge());
+        functions::register(&session);
         let (cells, gauges) = (Slot::new(cells_schema()), Slot::new(gauges_schema()));
         for (name, slot) in [("cells", &cells), ("gauges", &gauges)] {
             StreamingTable::try_new(Arc::clone(&slot.schema), vec![Arc::clone(slot) as Arc<dyn PartitionStream>])
@@ -297,7 +301,7 @@ impl KpiEngine {
                 .map_err(|source| KpiError::Query { kpi: name.to_owned(), source: Box::new(source) })?;
         }
         let mut plans = Vec::with_capacity(self.definitions.len());
-        for definition in &self.definitions {
+        for definition in self.live() {
             let plan = async { session.sql(&definition.sql).await?.create_physical_plan().await };
             plans.push(plan.await.map_err(|source| query_error(definition, source))?);
         }
@@ -309,41 +313,35 @@ fn query_error(definition: &KpiDefinition, source: DataFusionError) -> KpiError 
     KpiError::Query { kpi: definition.name.clone(), source: Box::new(source) }
 }
 
-fn read_values(definition: &KpiDefinition, batch: &RecordBatch, values: &mut Vec<KpiValue>) -> Result<(), KpiError> {
-    let wrong = || KpiError::Columns { kpi: definition.name.clone() };
-    let column = |name: &str, kind: &DataType| batch.column_by_name(name).and_then(|column| cast(column, kind).ok());
-    let channels = column("channel_id", &DataType::Utf8).ok_or_else(wrong)?;
-    let agents = column("agent_id", &DataType::Utf8).ok_or_else(wrong)?;
-    let numbers = column("value", &DataType::Float64);
-    let instants = column("since", &DataType::Timestamp(TimeUnit::Microsecond, None))
-        .and_then(|column| cast(&column, &DataType::Int64).ok());
-    if numbers.is_none() && instants.is_none() {
-        return Err(wrong());
+/// A row as the board shows it. What belongs to nobody is not shown, nor is what the KPI does not tell apart, nor that a
+/// channel or an agent has nothing to measure.
+fn value(definition: &KpiDefinition, row: Measured) -> Option<KpiValue> {
+    let Measured { dimension, key, measure, since, .. } = row;
+    let (mut channel_id, mut agent_id) = (None, None);
+    if dimension != ALL {
+        if measure.value.is_none() && since.is_none() {
+            return None;
+        }
+        let known = definition.dimensions.iter().find(|known| known.as_str() == dimension)?;
+        match known {
+            KpiDimension::Channel => channel_id = Some(key?.parse().ok()?),
+            KpiDimension::Agent => agent_id = Some(key?.parse().ok()?),
+            KpiDimension::Label => return None,
+        }
     }
-    let text = |array: &dyn Array, row: usize| {
-        let array = array.as_string::<i32>();
-        array.is_valid(row).then(|| array.value(row).to_owned())
-    };
-    for row in 0..batch.num_rows() {
-        let (channel, agent) = (text(&channels, row), text(&agents, row));
-        let (Ok(channel_id), Ok(agent_id)) =
-            (channel.map(|id| id.parse()).transpose(), agent.map(|id| id.parse()).transpose())
-        else {
-            // The empty text: the group of those that have no channel or agent. Boards do not show it.
-            continue;
-        };
-        let number = numbers.as_ref().map(AsArray::as_primitive::<Float64Type>);
-        let since = instants.as_ref().map(AsArray::as_primitive::<Int64Type>);
-        values.push(KpiValue {
-            kpi: definition.name.clone(),
-            channel_id,
-            agent_id,
-            value: number.filter(|column| column.is_valid(row)).map(|column| column.value(row)),
-            since: since
-                .filter(|column| column.is_valid(row))
-                .map(|column| Timestamp::from_unix_micros(column.value(row))),
-            unit: definition.unit,
-        });
-    }
-    Ok(())
+    Some(KpiValue {
+        kpi: definition.name.clone(),
+        channel_id,
+        agent_id,
+        value: measure.value,
+        since,
+        unit: definition.unit,
+        count: measure.count,
+        part: measure.part,
+        average: measure.average,
+        p50: measure.p50,
+        p90: measure.p90,
+        p95: measure.p95,
+        p99: measure.p99,
+    })
 }

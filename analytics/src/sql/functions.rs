@@ -113,6 +113,7 @@ const TIME: &[&str] = &[
     "to_unixtime",
     "from_unixtime",
     "make_date",
+    "local_bucket",
 ];
 
 const CHOICE: &[&str] = &["coalesce", "nullif", "nvl", "nvl2", "ifnull"];

@@ -1,8 +1,8 @@
-//! Merging of files: many small ones become one, and superseded rows of conversations go.
+//! Merging of files: many small ones become one, and superseded rows go.
 //!
-//! Rows of other tables are only moved. Of a conversation the row with the largest version counts. Files of kind
-//! [`FileKind::Parquet`] are merged among themselves until together they weigh against the base; then all become a new base.
-//! So each row is rewritten a number of times that grows with the logarithm of the table, not with its age.
+//! Rows of most tables are only moved. Of what changes (a conversation, a contact) the row with the largest version counts.
+//! Files of kind [`FileKind::Parquet`] are merged among themselves until together they weigh against the base; then all become
+//! a new base. So each row is rewritten a number of times that grows with the logarithm of the table, not with its age.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -78,7 +78,7 @@ impl Partition {
 }
 
 fn choose(table: &Table, files: &[Arc<DataFile>]) -> Option<(Vec<Arc<DataFile>>, FileKind)> {
-    if table.name != schema::CONVERSATIONS.name {
+    if table.newest_of.is_none() {
         let small: Vec<_> = files.iter().filter(|file| file.rows < SMALL_ROWS).cloned().collect();
         return (small.len() >= MERGE_FILES).then_some((small, FileKind::Parquet));
     }
@@ -101,8 +101,10 @@ impl Merge {
     /// If the disk fails; no file is left behind.
     pub fn write(&self) -> Result<DataFile, StoreError> {
         let schema = self.table.schema();
-        let newest =
-            if self.table.name == schema::CONVERSATIONS.name { Some(self.newest_versions(&schema)?) } else { None };
+        let newest = match self.table.newest_of {
+            Some(key) => Some((key, self.newest_versions(key, &schema)?)),
+            None => None,
+        };
         let rows = self
             .inputs
             .iter()
@@ -111,7 +113,7 @@ impl Merge {
                 Err(error) => Box::new(std::iter::once(Err(error))),
             })
             .map(|batch| match &newest {
-                Some(newest) => keep_newest(&batch?, newest, &self.path),
+                Some((key, newest)) => keep_newest(&batch?, key, newest, &self.path),
                 None => batch,
             });
         let merged = write_parquet(&self.path, Arc::clone(&schema), rows, self.kind)?;
@@ -121,12 +123,12 @@ impl Merge {
         Ok(merged)
     }
 
-    /// The newest version of each conversation of the files over the base.
-    fn newest_versions(&self, schema: &SchemaRef) -> Result<BTreeMap<String, i64>, FileError> {
+    /// The newest version of each thing of the files over the base, by the text in the column `key`.
+    fn newest_versions(&self, key: &str, schema: &SchemaRef) -> Result<BTreeMap<String, i64>, FileError> {
         let mut newest = BTreeMap::new();
         for input in self.inputs.iter().filter(|input| input.kind != FileKind::Base) {
             for batch in read(&input.path, schema)? {
-                for (id, version) in versions(&batch?) {
+                for (id, version) in versions(&batch?, key) {
                     let known = newest.entry(id.to_owned()).or_insert(version);
                     *known = version.max(*known);
                 }
@@ -136,14 +138,20 @@ impl Merge {
     }
 }
 
-fn keep_newest(batch: &RecordBatch, newest: &BTreeMap<String, i64>, path: &Path) -> Result<RecordBatch, FileError> {
-    let keep: BooleanArray =
-        versions(batch).map(|(id, version)| Some(newest.get(id).is_none_or(|newest| *newest == version))).collect();
+fn keep_newest(
+    batch: &RecordBatch,
+    key: &str,
+    newest: &BTreeMap<String, i64>,
+    path: &Path,
+) -> Result<RecordBatch, FileError> {
+    let keep: BooleanArray = versions(batch, key)
+        .map(|(id, version)| Some(newest.get(id).is_none_or(|newest| *newest == version)))
+        .collect();
     filter_record_batch(batch, &keep).map_err(|source| FileError::Arrow { path: path.to_owned(), source })
 }
 
-fn versions(batch: &RecordBatch) -> impl Iterator<Item = (&str, i64)> {
-    let ids = batch.column_by_name("conversation_id").map(AsArray::as_string::<i32>);
+fn versions<'a>(batch: &'a RecordBatch, key: &str) -> impl Iterator<Item = (&'a str, i64)> + use<'a> {
+    let ids = batch.column_by_name(key).map(AsArray::as_string::<i32>);
     let versions = batch.column_by_name("version").map(AsArray::as_primitive::<Int64Type>);
     ids.zip(versions)
         .into_iter()

@@ -292,7 +292,7 @@ impl Partition {
         for (id, buffer) in &self.buffers {
             for (table, batch) in batch::batches(*id, &buffer.rows)? {
                 let path = self.folder(*id).join(table.name).join(format!("{next_file:012}.parquet"));
-                let first = table.name == schema::CONVERSATIONS.name && !self.files.contains_key(&(*id, table.name));
+                let first = table.newest_of.is_some() && !self.files.contains_key(&(*id, table.name));
                 let kind = if first { FileKind::Base } else { FileKind::Parquet };
                 work.push((*id, table, batch, path, kind));
                 next_file += 1;
@@ -372,6 +372,17 @@ impl Partition {
             revision,
             next_seal: Arc::clone(&self.next_seal),
         })
+    }
+
+    /// The rows of [`schema::KPI_MINUTE`] of a workspace as of now: in files, and in none yet.
+    ///
+    /// # Errors
+    /// If rows do not become Arrow.
+    pub fn minutes(&self, workspace_id: WorkspaceId) -> Result<(Vec<Arc<DataFile>>, Option<RecordBatch>), StoreError> {
+        let files = self.files.get(&(workspace_id, schema::KPI_MINUTE.name)).cloned().unwrap_or_default();
+        let buffer = self.buffers.get(&workspace_id);
+        let fresh = buffer.map(|buffer| batch::minutes(workspace_id, &buffer.rows)).transpose()?;
+        Ok((files, fresh))
     }
 
     /// Keeps sealed rows for the next query, if they are still the newest.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use schemas::command::Actor;
+use schemas::contact::{Contact, Identity};
 use schemas::conversation::{Conversation, LastMessage, Priority, Status};
 use schemas::event::{AssignmentReason, EVENT_VERSION, Event, EventRecord, Source, StatusReason};
 use schemas::message::{Author, Body, DeliveryStatus, Direction, Message};
@@ -26,6 +27,16 @@ pub(crate) enum Op {
     Label(usize),
     /// The workspace writes first.
     Start(usize, usize),
+    /// As [`Op::Start`], by whoever takes the conversation with it.
+    Take(usize, usize),
+    /// A bot is to see to it.
+    Pend(usize),
+    /// Opened by hand.
+    Open(usize, usize),
+    /// The provider reports on the message that went out last.
+    Report(usize, DeliveryStatus),
+    /// A clock that is behind: what follows happened some seconds earlier.
+    Back(i64),
     /// Seconds go by.
     Wait(i64),
 }
@@ -48,6 +59,23 @@ pub(crate) fn ops(count: usize) -> impl Strategy<Value = Vec<Op>> {
     prop::collection::vec(op, 1..count)
 }
 
+/// Histories with everything, late events too.
+pub(crate) fn histories(count: usize) -> impl Strategy<Value = Vec<Op>> {
+    use DeliveryStatus::{Delivered, Failed, Queued, Read};
+    let (conversation, agent) = (0..5_usize, 0..3_usize);
+    let pair = (conversation.clone(), agent);
+    let status = prop::sample::select(vec![Queued, Delivered, Read, Failed]);
+    let op = prop_oneof![
+        8 => ops(2).prop_map(|ops| ops[0]),
+        1 => pair.clone().prop_map(|(c, a)| Op::Take(c, a)),
+        1 => conversation.clone().prop_map(Op::Pend),
+        1 => pair.prop_map(|(c, a)| Op::Open(c, a)),
+        3 => (conversation, status).prop_map(|(c, status)| Op::Report(c, status)),
+        1 => (1..4_000_i64).prop_map(Op::Back),
+    ];
+    prop::collection::vec(op, 1..count)
+}
+
 /// A workspace and what has happened in it.
 #[derive(Debug)]
 pub(crate) struct World {
@@ -57,6 +85,8 @@ pub(crate) struct World {
     pub(crate) channels: [ChannelId; 2],
     pub(crate) agents: [UserId; 3],
     conversations: BTreeMap<usize, Conversation>,
+    /// The message of each conversation that went out last: its id, its number, its status.
+    sent: BTreeMap<usize, (MessageId, u64, DeliveryStatus)>,
     offset: u64,
     text: String,
 }
@@ -71,6 +101,7 @@ impl World {
             channels: [0_u8, 1].map(|n| ChannelId::derive(START, &[part, &[n]])),
             agents: [0_u8, 1, 2].map(|n| UserId::derive(START, &[part, &[n]])),
             conversations: BTreeMap::new(),
+            sent: BTreeMap::new(),
             offset: 0,
             text: format!("hello from {name}"),
         }
@@ -112,6 +143,20 @@ impl World {
                 self.ensure(c, Direction::Outbound);
                 self.message(c, Direction::Outbound, Author::Agent { user_id: self.agents[a] });
             }
+            Op::Take(c, a) if !self.conversations.contains_key(&c) => {
+                self.begin(c, Direction::Outbound, Some(self.agents[a]));
+                self.message(c, Direction::Outbound, Author::Agent { user_id: self.agents[a] });
+            }
+            Op::Back(seconds) => {
+                self.now = Timestamp::from_unix_micros(self.now.unix_micros() - seconds * 1_000_000);
+            }
+            Op::Pend(c) if self.conversations.get(&c).is_some_and(|c| c.status == Status::Open) => {
+                self.status(c, Status::Pending, StatusReason::Asked, None);
+            }
+            Op::Open(c, a) if self.conversations.get(&c).is_some_and(|c| c.status != Status::Open) => {
+                self.status(c, Status::Open, StatusReason::Asked, Some(self.agents[a]));
+            }
+            Op::Report(c, to) => self.report(c, to),
             Op::Reply(c, a) if self.conversations.contains_key(&c) => {
                 self.message(c, Direction::Outbound, Author::Agent { user_id: self.agents[a] });
             }
@@ -144,10 +189,23 @@ impl World {
         }
     }
 
-    fn ensure(&mut self, c: usize, initiated: Direction) {
-        if self.conversations.contains_key(&c) {
-            return;
+    fn report(&mut self, c: usize, to: DeliveryStatus) {
+        let Some((message_id, seq, from)) = self.sent.get(&c).copied() else { return };
+        // Queued again: it is sent anew.
+        if from.may_become(to) || (from == DeliveryStatus::Failed && to == DeliveryStatus::Queued) {
+            self.sent.insert(c, (message_id, seq, to));
+            let event = Event::MessageStatusChanged { message_id, seq, from, to, error: None, external_id: None };
+            self.emit(Some(c), None, event);
         }
+    }
+
+    fn ensure(&mut self, c: usize, initiated: Direction) {
+        if !self.conversations.contains_key(&c) {
+            self.begin(c, initiated, None);
+        }
+    }
+
+    fn begin(&mut self, c: usize, initiated: Direction, assignee: Option<UserId>) {
         let part = [u8::try_from(c).unwrap()];
         let workspace = *self.workspace_id.as_bytes();
         let conversation = Conversation {
@@ -158,7 +216,7 @@ impl World {
             contact_address: format!("+1555000{c:04}"),
             status: Status::Open,
             snoozed_until: None,
-            assignee: None,
+            assignee,
             priority: Priority::Normal,
             team: None,
             labels: BTreeSet::new(),
@@ -175,6 +233,21 @@ impl World {
             inbound_count: 0,
             reads: BTreeMap::new(),
         };
+        let contact = Contact {
+            id: conversation.contact_id,
+            name: Some(conversation.contact_name.clone()),
+            name_is_set: false,
+            phone: Some(conversation.contact_address.clone()),
+            email: None,
+            identities: vec![Identity {
+                channel_id: conversation.channel_id,
+                address: conversation.contact_address.clone(),
+            }],
+            opted_out: Vec::new(),
+            blocked: false,
+            created_at: self.now,
+        };
+        self.emit(None, None, Event::ContactCreated { contact });
         self.conversations.insert(c, conversation);
         self.emit(Some(c), None, Event::ConversationCreated { initiated });
     }
@@ -242,6 +315,7 @@ impl World {
             let (from, to) = (DeliveryStatus::Queued, DeliveryStatus::Sent);
             let event = Event::MessageStatusChanged { message_id: id, seq, from, to, error: None, external_id: None };
             self.emit(Some(c), None, event);
+            self.sent.insert(c, (id, seq, to));
         }
     }
 

@@ -40,7 +40,9 @@ fn value(
 #[test]
 fn definitions_are_complete() {
     let definitions = definitions().unwrap();
-    assert_eq!(definitions.len(), 9);
+    assert_eq!(definitions.len(), 27);
+    let names: std::collections::BTreeSet<_> = definitions.iter().map(|kpi| &kpi.name).collect();
+    assert_eq!(names.len(), definitions.len());
     for kpi in &definitions {
         assert!(kpi.definition.ends_with('.') && kpi.sql.starts_with("SELECT"), "{kpi:?}");
     }
@@ -52,10 +54,11 @@ async fn an_empty_workspace_has_zeros() {
     let engine = Arc::new(KpiEngine::new(definitions().unwrap()));
     let tables = BoardTables::of(None, crate::events::START).unwrap();
     let values = tokio::task::spawn_blocking(move || engine.values(tables)).await.unwrap().unwrap();
-    assert_eq!(values.len(), 9);
+    assert_eq!(values.len(), 27);
     for value in values {
-        let zero = value.unit != KpiUnit::Seconds;
+        let zero = !matches!(value.unit, KpiUnit::Seconds | KpiUnit::Ratio);
         assert_eq!(value.value, zero.then_some(0.0), "{}", value.kpi);
+        assert_eq!(value.count, value.count.map(|_| 0), "{}", value.kpi);
         assert_eq!((value.channel_id, value.agent_id, value.since), (None, None, None));
     }
 }

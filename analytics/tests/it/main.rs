@@ -9,9 +9,12 @@
 
 mod bombs;
 mod events;
+mod exact;
 mod fold;
 mod gate;
 mod hub;
 mod kpi;
+mod plain;
+mod series;
 mod sql;
 mod store;

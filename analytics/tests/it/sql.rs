@@ -31,8 +31,8 @@ async fn tells_the_story(hub: &Hub, world: &World) {
         (SELECT count(*) FROM conversations) AS c, (SELECT count(*) FROM conversations WHERE status = 'open') AS d,
         (SELECT count(*) FROM message_statuses) AS e, (SELECT sum(messages_in) FROM kpi_minute) AS f,
         (SELECT count(*) FROM conversation_facts) AS g, (SELECT count(DISTINCT fact_id) FROM conversation_facts) AS h";
-    assert_eq!(ask(counts).await, json!([6, 6, 3, 2, 2, 3, 4, 4]));
-    let facts = "SELECT kind, agent_id, round(seconds) FROM conversation_facts ORDER BY kind";
+    assert_eq!(ask(counts).await, json!([6, 6, 3, 2, 2, 3, 8, 8]));
+    let facts = "SELECT kind, agent_id, round(seconds) FROM conversation_facts WHERE kind <> 'opening' ORDER BY kind";
     let agent = world.agents[0].to_string();
     assert_eq!(
         ask(facts).await,
@@ -43,6 +43,9 @@ async fn tells_the_story(hub: &Hub, world: &World) {
             "first_response",
             agent,
             40.0,
+            "handling",
+            agent,
+            640.0,
             "reply_time",
             agent,
             40.0,
@@ -56,6 +59,11 @@ async fn tells_the_story(hub: &Hub, world: &World) {
         FROM conversations c JOIN messages m USING (conversation_id)
         WHERE m.direction = 'inbound' AND array_has(c.labels, 'vip')";
     assert_eq!(ask(rest).await, json!(["Contact 1", "hello from a", "vip", true, true, "2026-11-22"]));
+    let more = "SELECT (SELECT count(*) FROM contacts) AS a, (SELECT count(*) FROM deliveries) AS b,
+        (SELECT count(*) FROM assignments WHERE reason = 'asked' AND from_agent_id IS NULL) AS c,
+        (SELECT count(*) FROM catalogue_tables) AS d, (SELECT min(name) FROM contacts) AS e,
+        (SELECT count(*) FROM deliveries WHERE written_at <= changed_at AND recorded_at = changed_at) AS f";
+    assert_eq!(ask(more).await, json!([3, 4, 1, 11, "Contact 0", 4]));
     let quantile = "SELECT hist_quantile(hist_merge(first_response_hist), 0.5) BETWEEN 39.5 AND 40.5 FROM kpi_minute";
     assert_eq!(ask(quantile).await, json!([true]));
 }
@@ -181,6 +189,10 @@ async fn a_workspace_sees_only_itself() {
         "SELECT * FROM conversations",
         "SELECT * FROM conversation_facts",
         "SELECT * FROM message_statuses",
+        "SELECT * FROM deliveries",
+        "SELECT * FROM assignments",
+        "SELECT * FROM contacts",
+        "SELECT * FROM catalogue_tables",
         "SELECT * FROM kpi_minute",
         "SELECT * FROM catalogue",
         "SELECT * FROM kpi_definitions",

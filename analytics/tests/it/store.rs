@@ -30,7 +30,7 @@ fn replay(partition: &mut Partition, events: &[EventRecord]) {
     }
 }
 
-fn flush(partition: &mut Partition, folder: &Path) {
+pub(crate) fn flush(partition: &mut Partition, folder: &Path) {
     let flush = partition.begin_flush().unwrap();
     let written = flush.write().unwrap();
     let commit = partition.plan_commit(flush, written).unwrap();
@@ -82,7 +82,9 @@ fn ids(partition: &Partition, world: &World, table: &str, column: &str) -> Vec<S
 fn everything(partition: &Partition, world: &World) -> Vec<Vec<String>> {
     [
         ("messages", "message_id"),
-        ("message_statuses", "event_id"),
+        ("deliveries", "event_id"),
+        ("assignments", "event_id"),
+        ("contacts", "contact_id"),
         ("conversations", "conversation_id"),
         ("conversation_facts", "fact_id"),
     ]

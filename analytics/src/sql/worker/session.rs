@@ -14,7 +14,7 @@ use datafusion::object_store::ObjectStore;
 use datafusion::object_store::local::LocalFileSystem;
 use datafusion::prelude::SessionConfig;
 
-use crate::kpi::functions as histogram;
+use crate::kpi::functions;
 use crate::sql::functions::is_needed;
 
 /// What plans may not hold.
@@ -57,8 +57,7 @@ pub(super) fn open(pool_bytes: usize) -> Result<SessionContext> {
         functions.retain(|function: &Arc<WindowUDF>| is_any_needed(function.name(), function.aliases()));
     }
     let session = SessionContext::new_with_state(builder.build());
-    session.register_udf(histogram::hist_quantile());
-    session.register_udaf(histogram::hist_merge());
+    functions::register(&session);
     Ok(session)
 }
 
