@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::hours::BusinessHours;
 use crate::{TeamId, Timestamp, UserId, WorkspaceId};
 
 /// A tenant.
@@ -15,6 +16,9 @@ pub struct Workspace {
     pub name: String,
     /// The IANA time zone in which its days begin and end.
     pub time_zone: String,
+    /// When it is at work; absent if that is not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub business_hours: Option<BusinessHours>,
     /// When it was made.
     pub created_at: Timestamp,
 }

@@ -4,14 +4,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::analytics::kpi::series::QuestionError;
 use ::analytics::sql::pool::SqlOptions;
 use ::analytics::sql::{SqlError, SqlRequest};
-use ::analytics::{Analytics, AnalyticsOptions};
+use ::analytics::{Analytics, AnalyticsOptions, SeriesError};
 use anyhow::Context;
 use async_trait::async_trait;
 use schemas::WorkspaceId;
-use schemas::api::analytics::{SqlAnswer, SqlColumn};
-use schemas::kpi::KpiBoard;
+use schemas::api::analytics::{KpiSeriesQuery, SqlAnswer, SqlColumn};
+use schemas::kpi::{KpiBoard, KpiSeriesAnswer};
 use storage::clock::Clock;
 use storage::log::{Log, Topic};
 use tokio_util::sync::CancellationToken;
@@ -60,6 +61,27 @@ impl AnalyticsPort for Adapter {
     async fn kpis(&self, workspace_id: WorkspaceId) -> Result<KpiBoard, QueryError> {
         let board = self.analytics.kpi_board(workspace_id).await;
         board.map_err(|error| QueryError::Unavailable { reason: error.to_string() })
+    }
+
+    async fn kpi_series(
+        &self,
+        workspace_id: WorkspaceId,
+        time_zone: &str,
+        query: &KpiSeriesQuery,
+    ) -> Result<KpiSeriesAnswer, QueryError> {
+        let unknown = || QueryError::Unavailable { reason: format!("the time zone {time_zone:?} is not known here") };
+        let zone = time_zone.parse().map_err(|_unknown| unknown())?;
+        self.analytics.kpi_series(workspace_id, zone, query).await.map_err(|error| match error {
+            SeriesError::Question(QuestionError { field, reason }) => {
+                QueryError::Invalid { field: field.to_owned(), reason }
+            }
+            SeriesError::Busy => QueryError::Busy { reason: error.to_string() },
+            SeriesError::TimedOut => QueryError::Refused { reason: error.to_string() },
+            SeriesError::Failed(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "a series of KPIs cannot be computed");
+                QueryError::Unavailable { reason: error.to_string() }
+            }
+        })
     }
 }
 

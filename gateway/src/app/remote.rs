@@ -12,21 +12,23 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use schemas::WorkspaceId;
-use schemas::api::analytics::SqlAnswer;
-use schemas::kpi::KpiBoard;
+use schemas::api::analytics::{KpiSeriesQuery, SqlAnswer};
+use schemas::kpi::{KpiBoard, KpiSeriesAnswer};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::config::Config;
 use crate::http::analytics::{AnalyticsPort, QueryError};
-use crate::http::internal::{Answer, KEEP_ALIVE, SqlQuestion};
+use crate::http::internal::{Answer, KEEP_ALIVE, SeriesQuestion, SqlQuestion};
 use crate::realtime::{BoardFeed, BoardSource};
 
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long KPIs may take.
 const KPIS_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long KPIs over a range may take: what analytics allows them, the way there and back.
+const SERIES_TIMEOUT: Duration = Duration::from_secs(20);
 /// What a query may take beyond its own limit: the way there and back.
 const SQL_MARGIN: Duration = Duration::from_secs(3);
 /// How long a board's stream may be silent before it is taken for dead.
@@ -162,6 +164,19 @@ impl AnalyticsPort for Remote {
 
     async fn kpis(&self, workspace_id: WorkspaceId) -> Result<KpiBoard, QueryError> {
         self.ask(|client, url| client.get(format!("{url}/internal/v1/kpis/{workspace_id}")).timeout(KPIS_TIMEOUT)).await
+    }
+
+    async fn kpi_series(
+        &self,
+        workspace_id: WorkspaceId,
+        time_zone: &str,
+        query: &KpiSeriesQuery,
+    ) -> Result<KpiSeriesAnswer, QueryError> {
+        let question = SeriesQuestion { workspace_id, time_zone: time_zone.to_owned(), query: query.clone() };
+        self.ask(|client, url| {
+            client.post(format!("{url}/internal/v1/kpis/series")).timeout(SERIES_TIMEOUT).json(&question)
+        })
+        .await
     }
 }
 

@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use storage::clock::Clock;
 use storage::tables::{Key, Row, Scan, Sync, Tables, TablesError};
 
+pub mod business_hours;
 pub mod channels;
 pub mod dead_letters;
 pub mod desk;

@@ -19,6 +19,7 @@ impl Directory {
             id: WorkspaceId::new(at, &rand::random()),
             name: checked_text("name", name, 1, 100)?,
             time_zone: checked_time_zone(time_zone.unwrap_or("UTC"))?,
+            business_hours: None,
             created_at: at,
         };
         self.put(vec![

@@ -5,14 +5,14 @@ use actix_web::http::header::ACCEPT;
 use actix_web::{HttpRequest, HttpResponse, web};
 use async_trait::async_trait;
 use schemas::WorkspaceId;
-use schemas::api::analytics::{SqlAnswer, SqlQuery};
+use schemas::api::analytics::{KpiSeriesQuery, SqlAnswer, SqlQuery};
 use schemas::api::problem::{ErrorCode, Problem};
-use schemas::kpi::KpiBoard;
+use schemas::kpi::{KpiBoard, KpiDefinitions, KpiSeriesAnswer};
 use schemas::policy::Action;
 use serde::{Deserialize, Serialize};
 
 use super::error::{ApiError, RETRY_AFTER_S};
-use super::extract::{Caller, State, ValidJson};
+use super::extract::{Caller, State, ValidJson, ValidQuery};
 use super::route::{Access, Endpoints};
 
 /// The longest SQL text, in bytes.
@@ -26,6 +26,14 @@ pub enum QueryError {
     #[error("{reason}")]
     Refused {
         /// Which.
+        reason: String,
+    },
+    /// A parameter cannot be.
+    #[error("{field}: {reason}")]
+    Invalid {
+        /// Which.
+        field: String,
+        /// What is wrong and what to write.
         reason: String,
     },
     /// Too many queries run, or the workspace's are paused.
@@ -56,12 +64,24 @@ pub trait AnalyticsPort: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// See [`QueryError`].
     async fn kpis(&self, workspace_id: WorkspaceId) -> Result<KpiBoard, QueryError>;
+
+    /// The workspace's KPIs over a range, cut into buckets of this time zone.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    async fn kpi_series(
+        &self,
+        workspace_id: WorkspaceId,
+        time_zone: &str,
+        query: &KpiSeriesQuery,
+    ) -> Result<KpiSeriesAnswer, QueryError>;
 }
 
 impl From<QueryError> for ApiError {
     fn from(error: QueryError) -> Self {
         match error {
             QueryError::Refused { reason } => Self::new(ErrorCode::QueryRefused, reason),
+            QueryError::Invalid { field, reason } => Self::invalid(field, reason),
             QueryError::Busy { reason } => Self::new(ErrorCode::Unavailable, reason).retry_after(1),
             QueryError::Unavailable { .. } => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "a query cannot be answered");
@@ -104,6 +124,33 @@ pub async fn kpis(state: State, caller: Caller) -> Result<web::Json<KpiBoard>, A
     Ok(web::Json(state.analytics.kpis(caller.workspace_id).await?))
 }
 
+/// What each KPI means, how it is computed, and by what it can be told apart.
+#[utoipa::path(
+    get, path = "/api/v1/kpis/definitions", tag = "analytics", security(("bearer" = [])),
+    responses((status = 200, body = KpiDefinitions), (status = 403, body = Problem)),
+)]
+pub async fn kpi_definitions() -> Result<web::Json<KpiDefinitions>, ApiError> {
+    let items = ::analytics::kpi::definitions().map_err(|error| ApiError::internal(&error))?;
+    Ok(web::Json(KpiDefinitions { items }))
+}
+
+/// KPIs over a range of the past: cut into buckets of the workspace's time zone, told apart by channel, agent or label, and
+/// compared with the range before.
+#[utoipa::path(
+    get, path = "/api/v1/kpis/series", tag = "analytics", security(("bearer" = [])), params(KpiSeriesQuery),
+    responses((status = 200, body = KpiSeriesAnswer), (status = 403, body = Problem), (status = 422, body = Problem),
+        (status = 503, body = Problem)),
+)]
+pub async fn kpi_series(
+    state: State,
+    caller: Caller,
+    query: ValidQuery<KpiSeriesQuery>,
+) -> Result<web::Json<KpiSeriesAnswer>, ApiError> {
+    let workspace = state.directory.workspace(caller.workspace_id).await?;
+    let answer = state.analytics.kpi_series(caller.workspace_id, &workspace.time_zone, &query.0).await?;
+    Ok(web::Json(answer))
+}
+
 /// RFC 4180. A text that a spreadsheet would take for a formula is given an apostrophe; a number with a sign is not.
 fn csv(answer: &SqlAnswer) -> String {
     let mut out = String::new();
@@ -143,12 +190,11 @@ fn quoted(text: &str) -> String {
 
 /// The routes of this file.
 pub fn add_to(endpoints: &mut Endpoints) {
-    endpoints.add(Method::POST, "/sql", Access::Right(Action::RunSql), sql).add(
-        Method::GET,
-        "/kpis",
-        Access::Right(Action::ReadKpis),
-        kpis,
-    );
+    endpoints
+        .add(Method::POST, "/sql", Access::Right(Action::RunSql), sql)
+        .add(Method::GET, "/kpis", Access::Right(Action::ReadKpis), kpis)
+        .add(Method::GET, "/kpis/definitions", Access::Right(Action::ReadKpis), kpi_definitions)
+        .add(Method::GET, "/kpis/series", Access::Right(Action::ReadKpis), kpi_series);
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::{BufMut, Bytes, BytesMut};
 use schemas::WorkspaceId;
+use schemas::api::analytics::KpiSeriesQuery;
 use schemas::api::problem::ErrorCode;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -46,6 +47,17 @@ pub struct SqlQuestion {
     pub sql: String,
 }
 
+/// A question for KPIs of a workspace over a range.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SeriesQuestion {
+    /// Whose.
+    pub workspace_id: WorkspaceId,
+    /// In whose days.
+    pub time_zone: String,
+    /// Which, and how.
+    pub query: KpiSeriesQuery,
+}
+
 /// What comes back, told apart from a process that does not answer.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -80,6 +92,7 @@ pub fn configure(service: &mut web::ServiceConfig) {
         web::scope("/internal/v1")
             .app_data(web::JsonConfig::default().limit(QUESTION_BYTES))
             .route("/sql", web::post().to(sql))
+            .route("/kpis/series", web::post().to(kpi_series))
             .route("/kpis/{workspace_id}", web::get().to(kpis))
             .route("/boards/{workspace_id}", web::get().to(boards)),
     );
@@ -110,6 +123,17 @@ async fn kpis(
 ) -> Result<HttpResponse, ApiError> {
     admit(&internal, &request)?;
     Ok(HttpResponse::Ok().json(Answer::from(internal.port.kpis(*workspace_id).await)))
+}
+
+async fn kpi_series(
+    internal: web::Data<Internal>,
+    request: HttpRequest,
+    question: web::Json<SeriesQuestion>,
+) -> Result<HttpResponse, ApiError> {
+    admit(&internal, &request)?;
+    let SeriesQuestion { workspace_id, time_zone, query } = question.0;
+    let answer = internal.port.kpi_series(workspace_id, &time_zone, &query).await;
+    Ok(HttpResponse::Ok().json(Answer::from(answer)))
 }
 
 async fn boards(

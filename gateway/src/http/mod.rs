@@ -5,6 +5,7 @@
 
 pub mod analytics;
 pub mod auth;
+pub mod business_hours;
 pub mod canned_replies;
 pub mod channels;
 pub mod commands;
@@ -52,6 +53,7 @@ pub fn endpoints() -> Endpoints {
     let mut endpoints = Endpoints::default();
     auth::add_to(&mut endpoints);
     workspaces::add_to(&mut endpoints);
+    business_hours::add_to(&mut endpoints);
     members::add_to(&mut endpoints);
     tokens::add_to(&mut endpoints);
     channels::add_to(&mut endpoints);

@@ -13,8 +13,8 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::route::{Access, Endpoints};
 use super::{
-    analytics, auth, canned_replies, channels, contacts, conversations, dead_letters, lists, members, messages,
-    notifications, saved_views, search, teams, tokens, workspaces,
+    analytics, auth, business_hours, canned_replies, channels, contacts, conversations, dead_letters, lists, members,
+    messages, notifications, saved_views, search, teams, tokens, workspaces,
 };
 
 /// Swagger UI sets styles from its script; nothing else is looser than elsewhere.
@@ -32,6 +32,7 @@ const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
     paths(
         auth::sign_in, auth::refresh, auth::sign_out, auth::switch, auth::me, auth::sessions, auth::end_session, auth::change_password,
         workspaces::list, workspaces::create, workspaces::get, workspaces::change,
+        business_hours::put_business_hours, business_hours::remove_business_hours,
         workspaces::labels, workspaces::put_label, workspaces::remove_label,
         members::list, members::create, members::get, members::change, members::agents,
         tokens::list, tokens::create, tokens::revoke,
@@ -47,7 +48,7 @@ const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
         saved_views::list, saved_views::create, saved_views::change, saved_views::remove,
         search::search,
         dead_letters::list, dead_letters::get, dead_letters::replay_one, dead_letters::discard,
-        analytics::sql, analytics::kpis,
+        analytics::sql, analytics::kpis, analytics::kpi_definitions, analytics::kpi_series,
     ),
     // The frames of the sockets, which no path speaks of.
     components(schemas(ClientFrame, ServerFrame, VisitorClientFrame, VisitorServerFrame, EventRecord)),

@@ -56,6 +56,9 @@ fn body(method: &Method, path: &str) -> Option<Value> {
         ("POST", "/saved-views") => json!({ "name": "", "filters": {} }),
         ("PUT", "/auth/password") => json!({ "current_password": "wrong", "new_password": "x" }),
         ("POST", "/workspaces") => json!({ "name": "Another" }),
+        ("PUT", "/workspaces/{workspace_id}/business-hours") => {
+            json!({ "periods": [{ "weekday": "monday", "opens": "09:00", "closes": "17:00" }] })
+        }
         ("PUT", "/labels/{name}") => json!({ "color": "#123456" }),
         ("POST", "/users") => json!({ "email": "bad", "name": "x", "role": "agent", "password": "x" }),
         ("POST", "/tokens") => json!({ "name": "x", "role": "agent", "expires_in_days": 0 }),
