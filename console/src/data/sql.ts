@@ -41,11 +41,15 @@ export function shapeOf(type: string): Shape {
 }
 
 /** The rows of the catalogue, one a column, as tables. */
-export function tablesOf(rows: readonly (readonly unknown[])[]): Table[] {
-  const all = new Map<string, { name: string; columns: { name: string; type: string; meaning: string }[] }>()
+export function tablesOf(rows: readonly (readonly unknown[])[], about: readonly (readonly unknown[])[] = []): Table[] {
+  const all = new Map<
+    string,
+    { name: string; about: string; columns: { name: string; type: string; meaning: string }[] }
+  >()
+  const sentences = new Map(about.map(([table, sentence]) => [String(table), String(sentence ?? '')]))
   for (const [table, column, type, unit, meaning] of rows) {
     const name = String(table)
-    const one = all.get(name) ?? { name, columns: [] }
+    const one = all.get(name) ?? { name, about: sentences.get(name) ?? '', columns: [] }
     all.set(name, one)
     const sense = [meaning, unit && unit !== type ? `(${unit})` : ''].filter(Boolean).join(' ')
     one.columns.push({ name: String(column), type: String(type), meaning: sense })
@@ -57,8 +61,14 @@ export function tablesOf(rows: readonly (readonly unknown[])[]): Table[] {
 export function useTables() {
   const { data, error, refetch } = useQuery({
     queryKey: keyOf('sql', 'tables'),
-    queryFn: async () =>
-      tablesOf((await runSql('SELECT table_name, column_name, type, unit, meaning FROM catalogue')).rows),
+    queryFn: async () => {
+      const [columns, about] = await Promise.all([
+        runSql('SELECT table_name, column_name, type, unit, meaning FROM catalogue'),
+        // What a row is: an extra, without which the tables are still shown.
+        runSql('SELECT table_name, about FROM catalogue_tables').catch(() => undefined),
+      ])
+      return tablesOf(columns.rows, about?.rows)
+    },
     staleTime: Number.POSITIVE_INFINITY,
     retry: (count, one) => count < 2 && failure(one).temporary,
   })

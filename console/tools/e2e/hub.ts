@@ -57,6 +57,11 @@ export class Hub {
     return `http://127.0.0.1:${this.port}`
   }
 
+  /** Where the provider's simulator is. */
+  get provider(): string {
+    return `http://127.0.0.1:${this.simulatorPort}`
+  }
+
   private get environment(): NodeJS.ProcessEnv {
     return { ...process.env, SALER_DATA__DIR: this.data, SALER_HTTP__LISTEN: `127.0.0.1:${this.port}` }
   }

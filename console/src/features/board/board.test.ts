@@ -172,8 +172,8 @@ describe('what stands behind a number', () => {
   it('credits people as the KPI does', () => {
     expect(behind({ kpi: 'messages_in', agent: 'a', title: '' })).toContain("assignee_id = 'a'")
     expect(behind({ kpi: 'messages_out', agent: 'a', title: '' })).toContain("agent_id = 'a'")
-    expect(behind({ kpi: 'first_response', agent: 'a', least: 10, below: 30, title: '' })).toMatch(
-      /kind = 'first_response' AND seconds >= 10 AND seconds < 30 AND agent_id = 'a'/,
+    expect(behind({ kpi: 'first_response', agent: 'a', least: 10, most: 30, title: '' })).toMatch(
+      /kind = 'first_response' AND seconds > 10 AND seconds <= 30 AND agent_id = 'a'/,
     )
     expect(behind({ kpi: 'open', label: 'vip', title: '' })).toContain("array_has(c.labels, 'vip')")
   })

@@ -246,7 +246,7 @@ export function Charts(props: ChartsProps) {
           const bin = drawn?.bars.bins[point.category]
           if (!main.data || !bin || point.series > 0) return
           const time = { from: Date.parse(main.data.from), to: Date.parse(main.data.to) }
-          const last = bin.to === undefined ? {} : { below: bin.to }
+          const last = bin.to === undefined ? {} : { most: bin.to }
           onBehind({
             ...filters,
             kpi: 'first_response',
@@ -362,7 +362,7 @@ function OpenNow({
   )
 }
 
-const STEPS = ['opened', 'answered', 'closed'] as const
+const STEPS = ['began', 'answered', 'closed'] as const
 
 /** What became of the conversations that began in the range. */
 function Funnel({ range, zone, filters, wall, pulse, onBehind }: ChartsProps & { pulse: number }) {
@@ -387,14 +387,14 @@ function Funnel({ range, zone, filters, wall, pulse, onBehind }: ChartsProps & {
       },
     [asked.data, spoken],
   )
-  const [opened = 0, , closed = 0] = asked.data?.values ?? []
+  const [began = 0, , closed = 0] = asked.data?.values ?? []
   return (
     <Card
       wall={wall}
       title={t('board.chart.funnel')}
       meaning={t('board.funnelMeaning')}
       figure={figure}
-      sum={opened > 0 ? percent(closed / opened) : undefined}
+      sum={began > 0 ? percent(closed / began) : undefined}
       failed={asked.failed}
       again={asked.again}
       onPick={(point) => {

@@ -9,9 +9,9 @@ export interface Behind extends Filters {
   /** Of what happened from then; absent for what is so now. */
   from?: number
   to?: number
-  /** Of durations: those that took at least and less than this, in seconds. */
+  /** Of durations: those that took more than, and at most, this, in seconds. */
   least?: number
-  below?: number
+  most?: number
   /** What it is, in words. */
   title: string
 }
@@ -26,7 +26,8 @@ const FACTS: Readonly<Record<string, string>> = {
   reply_time: 'reply_time',
   abandoned_wait: 'abandoned_wait',
   resolution_time: 'resolution',
-  handle_time: 'resolution',
+  handle_time: 'handling',
+  opened: 'opening',
   resolved: 'resolution',
   reopened: 'reopen',
   transferred: 'transfer',
@@ -45,9 +46,16 @@ const NOW: Record<string, string> = {
   pending: "status = 'pending'",
   snoozed: "status = 'snoozed'",
   unassigned: "status = 'open' AND assignee_id IS NULL",
-  unattended: "status = 'open' AND first_reply_at IS NULL",
+  unattended: "status = 'open' AND messages_in > 0 AND (first_reply_at IS NULL OR waiting_since IS NOT NULL)",
   waiting: "status <> 'resolved' AND waiting_since IS NOT NULL",
   oldest_wait_seconds: "status <> 'resolved' AND waiting_since IS NOT NULL",
+}
+
+/** Steps of the funnel: conversations by when they began. */
+const STEPS: Record<string, string> = {
+  began: 'true',
+  answered: 'c.first_reply_at IS NOT NULL',
+  closed: 'c.first_reply_at IS NOT NULL AND c.resolved_at IS NOT NULL',
 }
 
 const STATUSES: Record<string, string> = {
@@ -102,13 +110,9 @@ FROM conversations c
 ${where(conditions)}ORDER BY ${what.kpi === 'waiting' || what.kpi === 'oldest_wait_seconds' ? 'c.waiting_since' : 'c.last_activity_at DESC'}
 LIMIT ${LISTED}`
   }
-  if (what.kpi === 'opened' || what.kpi === 'answered' || what.kpi === 'closed') {
-    const step = {
-      opened: [],
-      answered: ['c.first_reply_at IS NOT NULL'],
-      closed: ['c.first_reply_at IS NOT NULL', 'c.resolved_at IS NOT NULL'],
-    }
-    const conditions = [...times('c.created_at', what), ...step[what.kpi], ...filters(what, 'c.assignee_id', 'c.')]
+  const step = own(STEPS, what.kpi)
+  if (step !== undefined) {
+    const conditions = [...times('c.created_at', what), step, ...filters(what, 'c.assignee_id', 'c.')]
     return `SELECT ${CONVERSATION}
 FROM conversations c
 ${where(conditions)}ORDER BY c.created_at DESC
@@ -122,15 +126,15 @@ LIMIT ${LISTED}`
   const status = own(STATUSES, what.kpi)
   if (status) {
     const only = what.channel ? { channel: what.channel } : {}
-    return joined('message_statuses', 'count(*)', [status, ...times('changed_at', what), ...filters(only, '', '')])
+    return joined('deliveries', 'count(*)', [status, ...times('written_at', what), ...filters(only, '', '')])
   }
   const fact = own(FACTS, what.kpi)
   if (!fact) return undefined
   const range = [
-    ...(what.least === undefined ? [] : [`seconds >= ${what.least}`]),
-    ...(what.below === undefined ? [] : [`seconds < ${what.below}`]),
+    ...(what.least ? [`seconds > ${what.least}`] : []),
+    ...(what.most === undefined ? [] : [`seconds <= ${what.most}`]),
   ]
-  const counts = ['resolved', 'reopened', 'transferred', 'handed_off'].includes(what.kpi)
+  const counts = ['opened', 'resolved', 'reopened', 'transferred', 'handed_off'].includes(what.kpi)
   return joined('conversation_facts', counts ? 'count(*)' : 'max(seconds)', [
     `kind = ${quoted(fact)}`,
     ...times('end_at', what),
@@ -146,7 +150,7 @@ export function funnelSql(from: number, to: number, chosen: Filters): string {
     `created_at < ${instant(to)}`,
     ...filters(chosen, 'assignee_id', ''),
   ]
-  return `SELECT count(*) AS opened, count(first_reply_at) AS answered,
+  return `SELECT count(*) AS began, count(first_reply_at) AS answered,
   sum(CASE WHEN first_reply_at IS NOT NULL AND resolved_at IS NOT NULL THEN 1 ELSE 0 END) AS closed
 FROM conversations
 ${where(conditions)}`

@@ -7,7 +7,7 @@ import type { Definition } from '../../data/kpi'
 import { t } from '../../i18n'
 import { type Behind, behind } from './drill'
 import { titleOf } from './names'
-import { cellAmount, DAILY, TILES } from './tiles'
+import { cellAmount, DAILY, tilesOf } from './tiles'
 
 interface Props {
   title: string
@@ -20,7 +20,7 @@ interface Props {
 
 export function Table({ title, of, rows, cells, known, onBehind }: Props) {
   const now = useSeconds()
-  const columns = TILES.filter((kpi) => rows.some((row) => cells.has(`${kpi}/${row.id}`)))
+  const columns = tilesOf(cells).filter((kpi) => rows.some((row) => cells.has(`${kpi}/${row.id}`)))
   if (rows.length === 0) return null
   return (
     <section

@@ -26,6 +26,12 @@ export const TILES = [
   'delivery_rate',
 ] as const
 
+/** Percentiles of their own give way to the figure that brings all of them. */
+export function tilesOf(cells: ReadonlyMap<string, KpiValue>): (typeof TILES)[number][] {
+  const whole = cells.has('first_response/')
+  return TILES.filter((kpi) => cells.has(`${kpi}/`) && !(whole && kpi.startsWith('first_response_')))
+}
+
 /** Figures that call for somebody as soon as they are not zero. */
 const LOUD: readonly string[] = ['unassigned', 'oldest_wait_seconds']
 
@@ -65,12 +71,12 @@ interface Props {
 export function Tiles({ cells, scope, trails, known, wall, onBehind }: Props) {
   // Here alone: what follows the clock is drawn anew each second, charts are not.
   const now = useSeconds()
-  const shown = TILES.filter((kpi) => cells.has(`${kpi}/`)).slice(0, wall ? ON_WALL : undefined)
+  const shown = tilesOf(cells).slice(0, wall ? ON_WALL : undefined)
   return (
     <dl
       className={
         wall
-          ? 'grid grid-cols-4 gap-4 lg:grid-flow-col lg:auto-cols-fr lg:grid-cols-none'
+          ? 'grid grid-cols-2 gap-4 sm:grid-cols-4 lg:grid-flow-col lg:auto-cols-fr lg:grid-cols-none'
           : 'grid grid-cols-2 gap-3 sm:grid-cols-3 lg:grid-cols-4 xl:grid-cols-5'
       }
     >

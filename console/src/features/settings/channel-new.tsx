@@ -106,7 +106,7 @@ function Twilio({ medium, onMade }: { medium: 'sms' | 'whatsapp'; onMade: (made:
     if (Object.values(wrong).some(Boolean)) return
     const number = address.trim().startsWith('MG') ? address.trim() : tidyNumber(address)
     const body: components['schemas']['NewChannel'] = {
-      name: checkName(name) ? `${t(`medium.${medium}`)} ${number}` : name.trim(),
+      name: checkName(name) ? number : name.trim(),
       assignment,
       reopen_hours: Number(hours),
       account: {

@@ -1,7 +1,8 @@
 import { type FormEvent, useState } from 'react'
 import { useStore } from 'zustand'
-import { client, type Failure, failure, of } from '../../api/client'
-import { endSession, session, signedIn } from '../../api/session'
+import { type Failure, failure } from '../../api/client'
+import { session, signedIn } from '../../api/session'
+import { signIn, switchWorkspace } from '../../api/sign-in'
 import type { Tokens } from '../../api/types'
 import { LanguageAndTheme } from '../../app/shell'
 import { language, t } from '../../i18n'
@@ -24,9 +25,6 @@ export function SignInPage() {
   const [error, setError] = useState<string>()
   const [choice, setChoice] = useState<Tokens>()
 
-  const ask = (workspace_id?: string) =>
-    of(client.POST('/api/v1/auth/sign-in', { body: { email, password, ...(workspace_id ? { workspace_id } : {}) } }))
-
   const attempt = async (run: () => Promise<void>) => {
     setBusy(true)
     setError(undefined)
@@ -42,7 +40,7 @@ export function SignInPage() {
   const submit = (event: FormEvent) => {
     event.preventDefault()
     void attempt(async () => {
-      const tokens = await ask()
+      const tokens = await signIn(email, password)
       if (tokens.me.workspaces.length > 1) setChoice(tokens)
       else signedIn(tokens)
     })
@@ -50,10 +48,8 @@ export function SignInPage() {
 
   const choose = (tokens: Tokens, workspace_id: string) => {
     void attempt(async () => {
-      if (workspace_id === tokens.me.workspace_id) return signedIn(tokens)
-      const chosen = await ask(workspace_id)
-      void endSession(tokens)
-      signedIn(chosen)
+      if (workspace_id === tokens.me.workspace_id) signedIn(tokens)
+      else await switchWorkspace(workspace_id, tokens.access_token)
     })
   }
 

@@ -103,6 +103,11 @@ function TableEntry({ table, open, onInsert, onOpen }: EntryProps) {
         <span className="ms-auto text-xs text-soft">{number(table.columns.length)}</span>
       </summary>
       <div className="border-s border-line ms-4 ps-1.5">
+        {table.about && (
+          <p dir="ltr" className="aligned px-2.5 py-1 text-xs text-soft">
+            {table.about}
+          </p>
+        )}
         <Button
           look="quiet"
           className="h-7 w-full justify-start text-xs"
