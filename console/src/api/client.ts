@@ -61,8 +61,8 @@ export async function of<T>(asked: Promise<Answer<T>>): Promise<T> {
 }
 
 /** What an answer that is no success says; a refused token is renewed for the next request. */
-export async function problemOf(status: number, error: unknown): Promise<Failure> {
-  if (status === 401) await accessToken(true).catch(() => undefined)
+export async function problemOf(status: number, error: unknown, renew = true): Promise<Failure> {
+  if (status === 401 && renew) await accessToken(true).catch(() => undefined)
   const problem = error as Partial<Problem> | undefined
   return new Failure(
     problem?.code ?? (status >= 500 ? 'unavailable' : status === 404 ? 'not_found' : 'internal'),

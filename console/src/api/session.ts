@@ -1,11 +1,13 @@
 /**
- * Who is signed in. The access token lives in memory; the refresh token, which is good once, in local storage, where a
- * lock keeps tabs from using it twice.
+ * Who is signed in. The access token lives in memory; the refresh token, which is good once, in a cookie that no script can
+ * read. Local storage only says that there is one, so that other tabs hear of a sign-out; a lock keeps them from using it
+ * twice.
  */
 import { createStore } from 'zustand/vanilla'
+import { store, stored } from '../app/storage'
 import type { Me, Tokens } from './types'
 
-const REFRESH_KEY = 'saler.session'
+const SIGNED_IN = 'saler.session'
 const LOCK = 'saler.session'
 /** An access token is renewed when it has less than this left. */
 const RENEW_BEFORE_MS = 30_000
@@ -20,32 +22,15 @@ function put(next: Session): void {
   session.setState(next, true)
 }
 
-function stored(): string | null {
-  try {
-    return localStorage.getItem(REFRESH_KEY)
-  } catch {
-    return null
-  }
-}
-
-function store(token: string | undefined): void {
-  try {
-    if (token === undefined) localStorage.removeItem(REFRESH_KEY)
-    else localStorage.setItem(REFRESH_KEY, token)
-  } catch {
-    // Without storage the sign-in lasts as long as its access token.
-  }
-}
-
 export function signedIn(tokens: Tokens): void {
   access = { token: tokens.access_token, expires: Date.now() + tokens.expires_in * 1000 }
-  store(tokens.refresh_token)
+  store(SIGNED_IN, 'cookie')
   put({ state: 'in', me: tokens.me })
 }
 
 export function signedOut(reason?: 'ended'): void {
   access = undefined
-  store(undefined)
+  store(SIGNED_IN, undefined)
   put(reason ? { state: 'out', reason } : { state: 'out' })
 }
 
@@ -66,12 +51,11 @@ let renewing: Promise<string | undefined> | undefined
 /** New tokens; `undefined` if the sign-in has ended. Rejects if the hub cannot be reached or cannot answer now. */
 function renew(): Promise<string | undefined> {
   renewing ??= locked(async () => {
-    const token = stored()
-    if (!token) {
+    if (!stored(SIGNED_IN)) {
       signedOut('ended')
       return undefined
     }
-    const answer = await post('refresh', { refresh_token: token })
+    const answer = await post('refresh', {})
     if (answer.status === 401) {
       signedOut('ended')
       return undefined
@@ -94,25 +78,20 @@ export async function accessToken(fresh = false): Promise<string | undefined> {
 
 /** Takes up the sign-in of an earlier visit. While the hub cannot be reached, `restoring` stays: call again. */
 export async function restore(): Promise<void> {
-  if (!stored()) return put({ state: 'out' })
-  await renew()
+  if (stored(SIGNED_IN)) await renew()
+  else put({ state: 'out' })
 }
 
 /** Ends the sign-in, here at once, at the hub when it hears of it. */
 export async function signOut(): Promise<void> {
-  const token = stored()
   signedOut()
-  if (token) await post('sign-out', { refresh_token: token }).catch(() => undefined)
-}
-
-export async function endSession(tokens: Tokens): Promise<void> {
-  await post('sign-out', { refresh_token: tokens.refresh_token }).catch(() => undefined)
+  await locked(() => post('sign-out', {})).catch(() => undefined)
 }
 
 if (typeof window !== 'undefined') {
   // Another tab signed out: so does this one.
   window.addEventListener('storage', (event) => {
-    if (event.key === REFRESH_KEY && event.newValue === null && session.getState().state === 'in') {
+    if (event.key === SIGNED_IN && event.newValue === null && session.getState().state === 'in') {
       access = undefined
       put({ state: 'out' })
     }

@@ -84,10 +84,16 @@ export interface PageOf<T> {
 type Query = Record<string, string | number | boolean | undefined>
 
 /** Asks the hub; throws a `Failure` for anything but a success. */
-export async function ask<T>(method: string, path: string, body?: unknown, query: Query = {}): Promise<T> {
+export async function ask<T>(
+  method: string,
+  path: string,
+  body?: unknown,
+  query: Query = {},
+  known?: string,
+): Promise<T> {
   let answer: Response
   try {
-    const token = await accessToken()
+    const token = known ?? (await accessToken())
     if (token === undefined) throw new Failure('unauthenticated', 'the sign-in has ended')
     const words = new URLSearchParams()
     for (const [name, value] of Object.entries(query)) if (value !== undefined) words.set(name, String(value))

@@ -4,6 +4,7 @@ import { lazy, Suspense, useEffect, useState } from 'react'
 import { useStore } from 'zustand'
 import { createStore } from 'zustand/vanilla'
 import { session, signOut } from '../api/session'
+import { switchWorkspace } from '../api/sign-in'
 import type { Me, Presence } from '../api/types'
 import { language, speak, t } from '../i18n'
 import { IconButton } from '../ui/button'
@@ -18,7 +19,7 @@ import { openPalette } from './palette'
 import { picking } from './pick'
 import { go } from './router'
 import { store } from './storage'
-import { Toasts } from './toasts'
+import { Toasts, toastFailure } from './toasts'
 import { wall } from './wall'
 
 const Help = lazy(() => import('./help'))
@@ -69,6 +70,9 @@ export function LanguageAndTheme() {
 
 const DOT: Record<Presence['availability'], string> = { online: 'bg-brand', busy: 'bg-danger', away: 'bg-warn' }
 
+/** What is open belongs to the workspace that is left. */
+const toWorkspace = (id: string): Promise<void> => switchWorkspace(id).then(() => go('/'), toastFailure)
+
 function Account({ onHelp }: { onHelp: () => void }) {
   const { me, socket } = live()
   const mine = useDesk((state) => state.presence.get(me.user_id)?.availability) ?? 'online'
@@ -96,9 +100,12 @@ function Account({ onHelp }: { onHelp: () => void }) {
     run: onHelp,
     icon: <Keyboard size={15} aria-hidden className="text-soft" />,
   })
-  if (me.workspaces.length > 1) {
-    const icon = <Repeat size={15} aria-hidden className="text-soft" />
-    entries.push({ label: t('menu.switchWorkspace'), run: () => void signOut(), icon })
+  for (const other of me.workspaces.filter((one) => one.workspace_id !== me.workspace_id)) {
+    entries.push({
+      label: t('menu.toWorkspace', { name: other.name }),
+      icon: <Repeat size={15} aria-hidden className="text-soft" />,
+      run: () => void toWorkspace(other.workspace_id),
+    })
   }
   entries.push({
     label: t('menu.signOut'),
@@ -160,6 +167,15 @@ function shellCommands(me: Me, help: () => void): Command[] {
       icon: <span className={`size-2 rounded-full ${DOT[one]}`} />,
       run: () => live().socket.presence(one),
     })),
+    ...me.workspaces
+      .filter((one) => one.workspace_id !== me.workspace_id)
+      .map((one) => ({
+        id: `workspace.${one.workspace_id}`,
+        title: t('menu.toWorkspace', { name: one.name }),
+        group: go_,
+        icon: <Repeat size={15} aria-hidden />,
+        run: () => void toWorkspace(one.workspace_id),
+      })),
     {
       id: 'language',
       title: t('language.other'),
