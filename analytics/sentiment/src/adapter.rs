@@ -26,10 +26,13 @@ pub const MAX_ADAPTER_BYTES: usize = 4 + 4 + WEIGHTS * ENTRY_BYTES;
 const STEPS: usize = 3;
 
 /// How likely the right label is to be before no more steps are made.
-const ENOUGH: f32 = 0.7;
+const ENOUGH: f32 = 0.8;
 
-/// How far the first step goes.
-const RATE: f32 = 0.2;
+/// How far a step goes.
+const RATE: f32 = 0.5;
+
+/// How little a single correction moves a weight, compared with many that agree.
+const CAUTION: f32 = 1.0;
 
 /// Evidence of the model beyond this, in logits, weighs no more.
 const MAX_EVIDENCE: f32 = 4.0;
@@ -87,9 +90,7 @@ impl Adapter {
                 for ((value, pressure), error) in weight.values.iter_mut().zip(&mut weight.pressures).zip(errors) {
                     let gradient = error * input;
                     *pressure += gradient * gradient;
-                    if *pressure > 0.0 {
-                        *value -= RATE * gradient / pressure.sqrt();
-                    }
+                    *value -= RATE * gradient / (CAUTION + pressure.sqrt());
                 }
             }
         }
