@@ -43,7 +43,6 @@ pub struct CannedReply {
 
 /// Filters of the list of conversations, as the parameters of `GET /conversations` take them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
 pub struct ViewFilters {
     /// In which status.
     #[serde(default, skip_serializing_if = "Option::is_none")]

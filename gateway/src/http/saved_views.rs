@@ -3,7 +3,7 @@
 use actix_web::http::Method;
 use actix_web::{HttpResponse, web};
 use schemas::api::conversation::{AssigneeFilter, TeamFilter};
-use schemas::api::desk::{NewSavedView, SavedViewChange};
+use schemas::api::desk::{NewSavedView, NewViewFilters, SavedViewChange};
 use schemas::api::problem::{ErrorCode, Problem};
 use schemas::api::{Page, PageQuery};
 use schemas::desk::{SavedView, SettingChange, ViewFilters};
@@ -58,7 +58,7 @@ pub async fn create(state: State, caller: Caller, body: ValidJson<NewSavedView>)
     if shared {
         may_share(&caller)?;
     }
-    check(&filters)?;
+    let filters = checked(filters)?;
     let view = state.directory.create_saved_view(caller.workspace_id, caller.user_id, &name, shared, filters).await?;
     tell(&state, &caller, &view).await?;
     Ok(HttpResponse::Created().json(view))
@@ -82,9 +82,7 @@ pub async fn change(
     if shared == Some(true) && !before.shared {
         may_share(&caller)?;
     }
-    if let Some(filters) = &filters {
-        check(filters)?;
-    }
+    let filters = filters.map(checked).transpose()?;
     let was_shared = before.shared;
     let edit = SavedViewEdit { name, shared, filters };
     let view = state.directory.change_saved_view(caller.workspace_id, before, edit).await?;
@@ -143,8 +141,8 @@ async fn tell(state: &AppState, caller: &Principal, view: &SavedView) -> Result<
     announce(state, caller, only_for(view), SettingChange::SavedView { saved_view: view.clone() }).await
 }
 
-/// Refuses filters that the list would refuse.
-fn check(filters: &ViewFilters) -> Result<(), ApiError> {
+/// Filters that the list would take.
+fn checked(filters: NewViewFilters) -> Result<ViewFilters, ApiError> {
     if let Some(Err(reason)) = filters.assignee.as_ref().map(|text| text.parse::<AssigneeFilter>()) {
         return Err(ApiError::invalid("filters.assignee", reason));
     }
@@ -154,7 +152,7 @@ fn check(filters: &ViewFilters) -> Result<(), ApiError> {
     if filters.mentioned == Some(true) && filters.assignee.is_some() {
         return Err(ApiError::invalid("filters.assignee", "it does not go with mentioned: send one of them"));
     }
-    Ok(())
+    Ok(filters.into())
 }
 
 /// The routes of this file.

@@ -69,7 +69,12 @@ async fn every_wish_becomes_its_command_in_the_order_in_which_it_was_sent() {
         ("conversation.assign", json!({"conversation_id": c, "assignee": null})),
         ("conversation.set_priority", json!({"conversation_id": c, "priority": "high"})),
         ("conversation.labels", json!({"conversation_id": c, "add": ["vip"]})),
+        (
+            "conversation.change",
+            json!({"conversation_id": c, "change": {"priority": "low", "labels": {"add": ["vip"]}}}),
+        ),
         ("conversation.read", json!({"conversation_id": c, "seq": 1})),
+        ("notifications.read", json!({"up_to": 3})),
         ("presence.set", json!({"availability": "busy"})),
     ];
     for (id, (k, d)) in wishes.iter().enumerate() {
@@ -96,7 +101,9 @@ async fn every_wish_becomes_its_command_in_the_order_in_which_it_was_sent() {
         "assign",
         "set_priority",
         "change_labels",
+        "change_conversation",
         "mark_read",
+        "read_notifications",
         "set_presence",
     ];
     assert_eq!(kinds, expected);

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::conversation::ConversationView;
-use crate::UserId;
 use crate::contact::Contact;
+use crate::conversation::{Priority, Status};
 use crate::desk::{Notification, ViewFilters};
 use crate::message::Message;
+use crate::{ChannelId, UserId};
 
 /// A canned reply's settings.
 #[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
@@ -58,6 +59,43 @@ pub struct TeamChange {
     pub members: Option<BTreeSet<UserId>>,
 }
 
+/// Filters of the list of conversations, as the parameters of `GET /conversations` take them.
+#[derive(Clone, Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewViewFilters {
+    /// In which status.
+    #[serde(default)]
+    pub status: Option<Status>,
+    /// Whose: `all`, `none`, `me` or the id of a person.
+    #[serde(default)]
+    pub assignee: Option<String>,
+    /// Those in which the caller was mentioned; goes without `assignee`.
+    #[serde(default)]
+    pub mentioned: Option<bool>,
+    /// Given to which team: its id, or `none`.
+    #[serde(default)]
+    pub team: Option<String>,
+    /// On which channel.
+    #[serde(default)]
+    pub channel: Option<ChannelId>,
+    /// With which label.
+    #[serde(default)]
+    pub label: Option<String>,
+    /// Of which priority.
+    #[serde(default)]
+    pub priority: Option<Priority>,
+    /// Those with messages that the caller has not seen.
+    #[serde(default)]
+    pub unread: Option<bool>,
+}
+
+impl From<NewViewFilters> for ViewFilters {
+    fn from(new: NewViewFilters) -> Self {
+        let NewViewFilters { status, assignee, mentioned, team, channel, label, priority, unread } = new;
+        Self { status, assignee, mentioned, team, channel, label, priority, unread }
+    }
+}
+
 /// Filters to keep under a name.
 #[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -68,7 +106,7 @@ pub struct NewSavedView {
     #[serde(default)]
     pub shared: bool,
     /// What it shows.
-    pub filters: ViewFilters,
+    pub filters: NewViewFilters,
 }
 
 /// Changes of a saved view; what is absent stays.
@@ -83,7 +121,7 @@ pub struct SavedViewChange {
     pub shared: Option<bool>,
     /// Other filters: all of them.
     #[serde(default)]
-    pub filters: Option<ViewFilters>,
+    pub filters: Option<NewViewFilters>,
 }
 
 /// Which notifications, and which page of them. Newest first.
