@@ -29,7 +29,7 @@ export function failure(error: unknown): Failure {
 
 const bearer: Middleware = {
   async onRequest({ request, schemaPath }) {
-    if (schemaPath === '/api/v1/auth/sign-in') return request
+    if (schemaPath === '/api/v1/auth/sign-in' || request.headers.has('Authorization')) return request
     const token = await accessToken()
     if (token === undefined) throw new Failure('unauthenticated', 'the sign-in has ended')
     request.headers.set('Authorization', `Bearer ${token}`)

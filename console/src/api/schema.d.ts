@@ -145,7 +145,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Changes a refresh token for new tokens. Each is good once; a second use ends the sign-in. */
+        /**
+         * Changes a refresh token for new tokens. Each is good once; a second use ends the sign-in. With `{}` the token is that of the
+         *     cookie.
+         */
         post: {
             parameters: {
                 query?: never;
@@ -326,7 +329,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Ends the sign-in of a refresh token. */
+        /** Ends the sign-in of a refresh token. With `{}` the token is that of the cookie, which is cleared. */
         post: {
             parameters: {
                 query?: never;
@@ -349,6 +352,182 @@ export interface paths {
             };
         };
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/switch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Signs the caller in to another of their workspaces, without their password; the sign-in that they had ends. Not for API
+         *     tokens, which belong to one workspace. If the request carries the cookie, the new refresh token comes as one too.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["SwitchWorkspace"];
+                };
+            };
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Tokens"];
+                    };
+                };
+                404: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/canned-replies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The canned replies of the workspace, by shortcut. */
+        get: {
+            parameters: {
+                query?: {
+                    /** @description `next_cursor` of the page before; absent for the first. */
+                    cursor?: string;
+                    /** @description How many items at most, 1 to 100; 50 if absent. */
+                    limit?: number;
+                };
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Page_CannedReply"];
+                    };
+                };
+                422: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/canned-replies/{shortcut}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Makes a canned reply, or changes it. */
+        put: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    /** @description What agents type to find it: 1 to 50 characters without blanks. */
+                    shortcut: string;
+                };
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["CannedReplyChange"];
+                };
+            };
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["CannedReply"];
+                    };
+                };
+                422: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+            };
+        };
+        post?: never;
+        /** Removes a canned reply. */
+        delete: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    /** @description Which. */
+                    shortcut: string;
+                };
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                204: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+                404: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+            };
+        };
         options?: never;
         head?: never;
         patch?: never;
@@ -718,7 +897,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Conversations of one status and assignee, latest activity first. Agents see their own and those that nobody holds. */
+        /**
+         * Conversations for which all filters hold, latest activity first. Agents see their own, those that nobody holds and those in
+         *     which they were mentioned. With filters a page may hold fewer items than its limit, or none, and still have a
+         *     `next_cursor`: at most 1,000 conversations are looked at for one answer.
+         */
         get: {
             parameters: {
                 query?: {
@@ -726,6 +909,18 @@ export interface paths {
                     status?: components["schemas"]["Status"];
                     /** @description Whose: `all`, `none`, `me` or the id of a person. If absent, `all` for whoever sees all, else `me`. */
                     assignee?: string;
+                    /** @description `true` for those in which the caller was mentioned, whoever holds them; goes without `assignee`. */
+                    mentioned?: boolean;
+                    /** @description Given to which team: its id, or `none`. */
+                    team?: string;
+                    /** @description On which channel. */
+                    channel?: components["schemas"]["ChannelId"];
+                    /** @description With which label. */
+                    label?: string;
+                    /** @description Of which priority. */
+                    priority?: components["schemas"]["Priority"];
+                    /** @description `true` for those with messages of the contact that the caller has not seen, `false` for the others. */
+                    unread?: boolean;
                     /** @description `next_cursor` of the page before; absent for the first. */
                     cursor?: string;
                     /** @description How many items at most, 1 to 100; 50 if absent. */
@@ -837,6 +1032,88 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/conversations/bulk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes the same changes to several conversations. Each is decided by itself: what came of it stands beside it. */
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["BulkChange"];
+                };
+            };
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["BulkOutcome"];
+                    };
+                };
+                422: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/conversations/counts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How many conversations stand in each view, in one answer. What changes afterwards comes over the socket's topic `desk`. */
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Counts"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/conversations/{conversation_id}": {
         parameters: {
             query?: never;
@@ -880,7 +1157,7 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
-        /** Changes status, assignee and priority. The changes are kept together; the first that is refused is reported. */
+        /** Changes a conversation. All changes take effect, or none. */
         patch: {
             parameters: {
                 query?: never;
@@ -939,6 +1216,54 @@ export interface paths {
                 };
             };
         };
+        trace?: never;
+    };
+    "/api/v1/conversations/{conversation_id}/canned-replies/{shortcut}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A canned reply with its variables filled in for a conversation and the caller. */
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    /** @description For which. */
+                    conversation_id: components["schemas"]["ConversationId"];
+                    /** @description Which. */
+                    shortcut: string;
+                };
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["RenderedReply"];
+                    };
+                };
+                404: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/conversations/{conversation_id}/labels": {
@@ -1542,6 +1867,132 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/kpis/definitions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What each KPI means, how it is computed, and by what it can be told apart. */
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["KpiDefinitions"];
+                    };
+                };
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/kpis/series": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * KPIs over a range of the past: cut into buckets of the workspace's time zone, told apart by channel, agent or label, and
+         *     compared with the range before.
+         */
+        get: {
+            parameters: {
+                query: {
+                    /** @description Names of KPIs that are no gauges, separated by commas: 1 to 12. */
+                    kpis: string;
+                    /** @description Where the range begins: a whole minute. */
+                    from: components["schemas"]["Timestamp"];
+                    /** @description Where it ends: a whole minute, not part of it, at most 732 days later. */
+                    to: components["schemas"]["Timestamp"];
+                    /** @description How time is cut, into at most 1,000 buckets; `day` if absent. */
+                    bucket?: "none" | "minute" | "quarter_hour" | "hour" | "day" | "week" | "month";
+                    /** @description By what numbers are told apart; not at all if absent. */
+                    by?: "channel" | "agent" | "label";
+                    /** @description Only of this channel. */
+                    channel_id?: components["schemas"]["ChannelId"];
+                    /** @description Only of this agent. */
+                    agent_id?: components["schemas"]["UserId"];
+                    /** @description Only of conversations that had this label then. */
+                    label?: string;
+                    /** @description `previous`: tell the numbers of the range before, too. */
+                    compare?: "previous";
+                    /** @description The most groups, 1 to 100; 20 if absent. The largest are told. */
+                    groups?: number;
+                };
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["KpiSeriesAnswer"];
+                    };
+                };
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+                422: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+                503: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/labels": {
         parameters: {
             query?: never;
@@ -1668,6 +2119,353 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/notifications": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The caller's notifications, newest first. The newest 1,000 are kept. */
+        get: {
+            parameters: {
+                query?: {
+                    /** @description `true` for those that the caller has not read. */
+                    unread?: boolean;
+                    /** @description `next_cursor` of the page before; absent for the first. */
+                    cursor?: string;
+                    /** @description How many items at most, 1 to 100; 50 if absent. */
+                    limit?: number;
+                };
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Page_NotificationView"];
+                    };
+                };
+                422: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/notifications/read": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Notes that the caller has read notifications. Their other tabs hear of it over the socket. */
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["ReadNotifications"];
+                };
+            };
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["UnreadNotifications"];
+                    };
+                };
+                422: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/saved-views": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The caller's own saved views and those that others share, first made first. */
+        get: {
+            parameters: {
+                query?: {
+                    /** @description `next_cursor` of the page before; absent for the first. */
+                    cursor?: string;
+                    /** @description How many items at most, 1 to 100; 50 if absent. */
+                    limit?: number;
+                };
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Page_SavedView"];
+                    };
+                };
+                422: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        /** Keeps filters under a name. */
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["NewSavedView"];
+                };
+            };
+            responses: {
+                201: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["SavedView"];
+                    };
+                };
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+                422: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/saved-views/{saved_view_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Removes a saved view: one's own, or with the right to share views one that others share. */
+        delete: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    /** @description Which. */
+                    saved_view_id: components["schemas"]["SavedViewId"];
+                };
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                204: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+                404: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+            };
+        };
+        options?: never;
+        head?: never;
+        /** Changes a saved view: one's own, or with the right to share views one that others share. */
+        patch: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    /** @description Which. */
+                    saved_view_id: components["schemas"]["SavedViewId"];
+                };
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["SavedViewChange"];
+                };
+            };
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["SavedView"];
+                    };
+                };
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+                404: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+                422: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+            };
+        };
+        trace?: never;
+    };
+    "/api/v1/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Contacts, and messages of conversations that the caller may see, that hold all these words. Capitals, Arabic diacritics,
+         *     tatweel, the forms of alef, ya and ta marbuta, and digits of either kind make no difference. Looks at the newest 5,000
+         *     contacts, and at the last 200 messages of each of the 1,000 conversations with the latest activity, 20,000 messages in all;
+         *     a phone number that is written in full is found however old its contact is. `complete` says whether that was everything.
+         */
+        get: {
+            parameters: {
+                query: {
+                    /** @description Words, 2 to 100 characters in all; whatever is found holds all of them, be it as parts of other words. */
+                    q: string;
+                    /** @description How many contacts and how many messages at most, 1 to 100; 50 if absent. */
+                    limit?: number;
+                };
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Found"];
+                    };
+                };
+                422: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sql": {
         parameters: {
             query?: never;
@@ -1730,6 +2528,201 @@ export interface paths {
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/api/v1/teams": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The teams of the workspace, first made first. */
+        get: {
+            parameters: {
+                query?: {
+                    /** @description `next_cursor` of the page before; absent for the first. */
+                    cursor?: string;
+                    /** @description How many items at most, 1 to 100; 50 if absent. */
+                    limit?: number;
+                };
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Page_Team"];
+                    };
+                };
+                422: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        /** Makes a team. */
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["NewTeam"];
+                };
+            };
+            responses: {
+                201: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Team"];
+                    };
+                };
+                422: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/teams/{team_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A team. */
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    /** @description Which. */
+                    team_id: components["schemas"]["TeamId"];
+                };
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Team"];
+                    };
+                };
+                404: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        /** Removes a team. Conversations that it has keep its id. */
+        delete: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    /** @description Which. */
+                    team_id: components["schemas"]["TeamId"];
+                };
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                204: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+                404: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+            };
+        };
+        options?: never;
+        head?: never;
+        /** Changes a team. */
+        patch: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    /** @description Which. */
+                    team_id: components["schemas"]["TeamId"];
+                };
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["TeamChange"];
+                };
+            };
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Team"];
+                    };
+                };
+                404: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+                422: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+            };
+        };
         trace?: never;
     };
     "/api/v1/tokens": {
@@ -2229,6 +3222,92 @@ export interface paths {
         };
         trace?: never;
     };
+    "/api/v1/workspaces/{workspace_id}/business-hours": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Sets when the workspace is at work, in its time zone. */
+        put: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    /** @description That of the access token. */
+                    workspace_id: components["schemas"]["WorkspaceId"];
+                };
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["NewBusinessHours"];
+                };
+            };
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Workspace"];
+                    };
+                };
+                404: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+                422: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+            };
+        };
+        post?: never;
+        /** Removes the business hours: there is no business time any more. */
+        delete: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    /** @description That of the access token. */
+                    workspace_id: components["schemas"]["WorkspaceId"];
+                };
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                204: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+                404: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+            };
+        };
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -2366,6 +3445,81 @@ export interface components {
             location?: components["schemas"]["Location"] | null;
             /** @description The text; may be empty when there is something else. Never holds U+0000. */
             text?: string;
+        };
+        /** @description The same changes of several conversations. Each conversation is decided by itself. */
+        BulkChange: {
+            /** @description What is to be different in each. */
+            change: components["schemas"]["ConversationChange"];
+            /** @description Which, 1 to 100. */
+            conversation_ids: components["schemas"]["ConversationId"][];
+        };
+        /** @description Why a change of one conversation of several was refused. */
+        BulkError: {
+            /** @description The kind for programs, as in problems. */
+            code: components["schemas"]["ErrorCode"];
+            /** @description What happened and what to do. */
+            detail: string;
+        };
+        /** @description What came of one conversation of several: either it or an error. */
+        BulkItem: {
+            conversation?: components["schemas"]["ConversationView"] | null;
+            /** @description Which. */
+            conversation_id: components["schemas"]["ConversationId"];
+            error?: components["schemas"]["BulkError"] | null;
+        };
+        /** @description What came of a bulk change. */
+        BulkOutcome: {
+            /** @description One for each conversation, in the order in which they were named. */
+            items: components["schemas"]["BulkItem"][];
+        };
+        /** @description When a workspace is at work, in its time zone. */
+        BusinessHours: {
+            /** @description Each date at most once. */
+            holidays?: components["schemas"]["Holiday"][];
+            /** @description At least one; they do not overlap. */
+            periods: components["schemas"]["BusinessPeriod"][];
+        };
+        /** @description A stretch of work that begins on a day of each week. */
+        BusinessPeriod: {
+            /**
+             * @description When it ends, `00:00` to `24:00`; on the next day if that is not after its beginning.
+             * @example 17:30
+             */
+            closes: string;
+            /**
+             * @description When it begins, `00:00` to `23:59`, in the workspace's time zone.
+             * @example 09:00
+             */
+            opens: string;
+            /** @description The day on which it begins. */
+            weekday: components["schemas"]["Weekday"];
+        };
+        /** @description A text that agents answer with. It may hold variables: see [`crate::template`]. */
+        CannedReply: {
+            /** @description In which language it is written, as a tag of BCP 47 such as `ar` or `en-GB`. */
+            language?: string | null;
+            /** @description What agents type to find it, 1 to 50 characters without blanks; also its id. */
+            shortcut: string;
+            /** @description What it says. */
+            text: string;
+            /** @description What people call it. */
+            title?: string | null;
+            /** @description When it was last changed. */
+            updated_at: components["schemas"]["Timestamp"];
+            updated_by?: components["schemas"]["UserId"] | null;
+        };
+        /** @description A canned reply's settings. */
+        CannedReplyChange: {
+            /** @description In which language it is written, such as `ar` or `en-GB`. */
+            language?: string | null;
+            /**
+             * @description What it says, 1 to 5,000 characters. Variables stand in double braces: `{{contact.name}}`, `{{contact.first_name}}`,
+             *     `{{contact.phone}}`, `{{contact.email}}`, `{{agent.name}}`, `{{agent.first_name}}`, `{{channel.name}}`,
+             *     `{{workspace.name}}`; with a word for where nothing is known: `{{contact.first_name|there}}`.
+             */
+            text: string;
+            /** @description What people call it, at most 100 characters. */
+            title?: string | null;
         };
         /**
          * @description What a client can do beyond the least.
@@ -2530,6 +3684,29 @@ export interface components {
             };
             /** @enum {string} */
             k: "conversation.labels";
+        } | {
+            /** @description Several changes at once: all of them or none. */
+            d: {
+                /** @description What is to be different. */
+                change: components["schemas"]["ConversationChanges"];
+                /** @description Where. */
+                conversation_id: components["schemas"]["ConversationId"];
+            };
+            /** @enum {string} */
+            k: "conversation.change";
+        } | {
+            /** @description The person has read notifications. */
+            d: {
+                /** @description And these; at most 1,000. */
+                numbers?: number[];
+                /**
+                 * Format: int64
+                 * @description All up to this number.
+                 */
+                up_to?: number | null;
+            };
+            /** @enum {string} */
+            k: "notifications.read";
         } | {
             /** @description The person has seen the conversation up to a message. */
             d: {
@@ -2711,14 +3888,27 @@ export interface components {
             snoozed_until?: components["schemas"]["Timestamp"] | null;
             /** @description Where it stands. */
             status: components["schemas"]["Status"];
+            team?: components["schemas"]["TeamId"] | null;
             waiting_since?: components["schemas"]["Timestamp"] | null;
         };
-        /** @description Changes of a conversation, made in the order of the fields; what is absent stays. */
+        /** @description Changes of a conversation, decided as one: all of them take effect, or none. What is absent stays. */
         ConversationChange: {
             assignee?: components["schemas"]["UserId"] | null;
+            labels?: components["schemas"]["LabelsChange"] | null;
             priority?: components["schemas"]["Priority"] | null;
             snoozed_until?: components["schemas"]["Timestamp"] | null;
             status?: components["schemas"]["Status"] | null;
+            team?: components["schemas"]["TeamId"] | null;
+        };
+        /** @description Changes of a conversation that are decided as one: all of them take effect, or none. What is absent stays. */
+        ConversationChanges: {
+            assignee?: components["schemas"]["UserId"] | null;
+            /** @description Labels to put on and take off. */
+            labels?: components["schemas"]["LabelChanges"];
+            priority?: components["schemas"]["Priority"] | null;
+            snoozed_until?: components["schemas"]["Timestamp"] | null;
+            status?: components["schemas"]["Status"] | null;
+            team?: components["schemas"]["TeamId"] | null;
         };
         /**
          * Format: uuid
@@ -2732,6 +3922,50 @@ export interface components {
              * @description How many messages of the contact the caller has not seen.
              */
             unread: number;
+        };
+        /**
+         * @description How many conversations stand in the views of the inbox. What changes afterwards comes over the socket: `counts_changed`
+         *     on the topic `desk` gives new numbers of the views that it names.
+         */
+        Counts: {
+            /**
+             * Format: int64
+             * @description Open: `open/all`.
+             */
+            all: number;
+            /**
+             * Format: int64
+             * @description Open, and the caller was mentioned: `open/mentioned:<their id>`.
+             */
+            mentions: number;
+            /**
+             * Format: int64
+             * @description Open and the caller's: the view `open/<their id>`.
+             */
+            mine: number;
+            /**
+             * Format: int64
+             * @description Notifications that the caller has not read.
+             */
+            notifications: number;
+            /**
+             * Format: int64
+             * @description Snoozed: `snoozed/all` for whoever sees all, else `snoozed/<their id>`.
+             */
+            snoozed: number;
+            /**
+             * Format: int64
+             * @description Open and nobody's: `open/none`.
+             */
+            unassigned: number;
+            /**
+             * @description The number by view. A view is a status and `all`, `none`, the id of a person, `mentioned:<person>`, `team:<team>`,
+             *     `channel:<channel>` or `label:<label>`; resolved conversations are counted by the first three only. An empty view is
+             *     absent.
+             */
+            views: {
+                [key: string]: number;
+            };
         };
         /** @description An API token with its secret, which is shown this once. */
         CreatedApiToken: components["schemas"]["ApiToken"] & {
@@ -2847,6 +4081,11 @@ export interface components {
             /** @enum {string} */
             type: "conversation_assigned";
         } | {
+            from?: components["schemas"]["TeamId"] | null;
+            to?: components["schemas"]["TeamId"] | null;
+            /** @enum {string} */
+            type: "conversation_team_changed";
+        } | {
             /** @description What it was. */
             from: components["schemas"]["Priority"];
             /** @description What it is. */
@@ -2957,6 +4196,48 @@ export interface components {
             /** @description Whose. */
             user_id: components["schemas"]["UserId"];
         } | {
+            /** @enum {string} */
+            type: "counts_changed";
+            /** @description The number of conversations by view, such as `open/all` or `open/<user>`. */
+            views: {
+                [key: string]: number;
+            };
+        } | {
+            /** @description Of what. */
+            notification: components["schemas"]["Notification"];
+            /** @enum {string} */
+            type: "notification_added";
+            /**
+             * Format: int64
+             * @description How many they have not read, this one included.
+             */
+            unread: number;
+            /** @description Who. */
+            user_id: components["schemas"]["UserId"];
+        } | {
+            /** @description Those after it that are read. */
+            read?: number[];
+            /**
+             * Format: int64
+             * @description All up to this number are read.
+             */
+            read_up_to: number;
+            /** @enum {string} */
+            type: "notifications_read";
+            /**
+             * Format: int64
+             * @description How many they have not read.
+             */
+            unread: number;
+            /** @description Who. */
+            user_id: components["schemas"]["UserId"];
+        } | {
+            /** @description As it is now. */
+            change: components["schemas"]["SettingChange"];
+            /** @enum {string} */
+            type: "setting_changed";
+            user_id?: components["schemas"]["UserId"] | null;
+        } | {
             conversation_id?: components["schemas"]["ConversationId"] | null;
             /** @description A hash of what was wished, so that a reused key is noticed. Hexadecimal. */
             fingerprint: string;
@@ -3008,11 +4289,37 @@ export interface components {
             /** @description Where it stands in the body, such as `body.text` or `labels[2]`; or the name of a parameter or header. */
             path: string;
         };
+        /** @description What was found, newest first. */
+        Found: {
+            /** @description `false` if there is more than was looked at, or more was found than is shown. */
+            complete: boolean;
+            /** @description Contacts. */
+            contacts: components["schemas"]["Contact"][];
+            /** @description Messages and notes of conversations that the caller may see. */
+            messages: components["schemas"]["FoundMessage"][];
+        };
+        /** @description A message that was found. */
+        FoundMessage: {
+            /** @description The conversation that it stands in. */
+            conversation: components["schemas"]["ConversationView"];
+            /** @description The message or note. */
+            message: components["schemas"]["Message"];
+        };
         /**
          * @description Why events are missing.
          * @enum {string}
          */
         GapReason: "cursor" | "epoch" | "retention" | "too_far" | "unavailable";
+        /** @description A day on which no period begins. */
+        Holiday: {
+            /**
+             * @description Which, as `2026-12-25`.
+             * @example 2026-12-25
+             */
+            date: string;
+            /** @description What people call it, up to 100 characters. */
+            name?: string;
+        };
         /**
          * @description How a channel names a contact. The channel is part of it: the same phone number on two channels is two identities.
          *
@@ -3024,6 +4331,29 @@ export interface components {
             address: string;
             /** @description The channel that knows the contact by this address. */
             channel_id: components["schemas"]["ChannelId"];
+        };
+        /**
+         * @description Which way a KPI's number should go.
+         * @enum {string}
+         */
+        KpiBetter: "higher" | "lower" | "neutral";
+        /** @description A bin of a histogram of durations. */
+        KpiBin: {
+            /**
+             * Format: int64
+             * @description How many durations it holds.
+             */
+            count: number;
+            /**
+             * Format: double
+             * @description Its lower bound, seconds; belongs to the bin before.
+             */
+            from: number;
+            /**
+             * Format: double
+             * @description Its upper bound, seconds; absent for the last.
+             */
+            to?: number | null;
         };
         /** @description The KPIs of a workspace at one moment. */
         KpiBoard: {
@@ -3040,10 +4370,151 @@ export interface components {
             workspace_id: components["schemas"]["WorkspaceId"];
         };
         /**
+         * @description How time is cut. Days, weeks and months are those of the workspace's time zone; weeks begin on Monday.
+         * @enum {string}
+         */
+        KpiBucket: "none" | "minute" | "quarter_hour" | "hour" | "day" | "week" | "month";
+        /** @description What a KPI is. */
+        KpiDefinition: {
+            /** @description Which way it should go. */
+            better: components["schemas"]["KpiBetter"];
+            /** @description What it means. */
+            definition: string;
+            /** @description By what it can be told apart. */
+            dimensions: components["schemas"]["KpiDimension"][];
+            /** @description How it is measured. */
+            kind: components["schemas"]["KpiKind"];
+            /** @description Whether the live board shows it. */
+            live: boolean;
+            /** @description Its name on the wire and in SQL, such as `first_response_p50`. */
+            name: string;
+            /** @description The SQL that computes it, over `cells` (what happened) or `gauges` (what stands) of one workspace. */
+            sql: string;
+            /** @description Its name for people. */
+            title: string;
+            /** @description What its number counts. */
+            unit: components["schemas"]["KpiUnit"];
+        };
+        /** @description Every KPI, in the order of the board. */
+        KpiDefinitions: {
+            /** @description Them. */
+            items: components["schemas"]["KpiDefinition"][];
+        };
+        /**
+         * @description By what a KPI's number can be told apart.
+         * @enum {string}
+         */
+        KpiDimension: "channel" | "agent" | "label";
+        /** @description One group of a series. */
+        KpiGroup: {
+            /** @description The channel's or agent's id or the label; null for nobody, or if nothing is told apart. */
+            key?: string | null;
+            /** @description One for each bucket; null where there is nothing to measure. */
+            points: (components["schemas"]["KpiMeasure"] | null)[];
+            previous?: components["schemas"]["KpiMeasure"] | null;
+            /** @description Over the whole range. */
+            total: components["schemas"]["KpiMeasure"];
+        };
+        /**
+         * @description How a KPI is measured.
+         * @enum {string}
+         */
+        KpiKind: "count" | "duration" | "ratio" | "gauge";
+        /** @description A KPI's number with what belongs to it. */
+        KpiMeasure: {
+            /**
+             * Format: double
+             * @description The average of durations, seconds.
+             */
+            average?: number | null;
+            /**
+             * Format: int64
+             * @description How many durations there were, or how large the whole is.
+             */
+            count?: number | null;
+            /** @description How the durations are spread; bins without any are left out. */
+            histogram?: components["schemas"]["KpiBin"][];
+            /**
+             * Format: double
+             * @description The median, seconds, within 1 %.
+             */
+            p50?: number | null;
+            /**
+             * Format: double
+             * @description What nine in ten do not exceed, seconds, within 1 %.
+             */
+            p90?: number | null;
+            /**
+             * Format: double
+             * @description What 95 in 100 do not exceed, seconds, within 1 %.
+             */
+            p95?: number | null;
+            /**
+             * Format: double
+             * @description What 99 in 100 do not exceed, seconds, within 1 %.
+             */
+            p99?: number | null;
+            /**
+             * Format: int64
+             * @description How much of the whole.
+             */
+            part?: number | null;
+            /**
+             * Format: double
+             * @description What to show: how many, the median of durations, or the part of the whole. Absent if there is nothing to measure.
+             */
+            value?: number | null;
+        };
+        /** @description From one instant to another, which is not part of it. */
+        KpiRange: {
+            /** @description Its beginning. */
+            from: components["schemas"]["Timestamp"];
+            /** @description Its end. */
+            to: components["schemas"]["Timestamp"];
+        };
+        /** @description A KPI over a range. */
+        KpiSeries: {
+            /** @description Which way it should go. */
+            better: components["schemas"]["KpiBetter"];
+            /** @description The groups, largest first. */
+            groups: components["schemas"]["KpiGroup"][];
+            /**
+             * Format: int64
+             * @description How many groups there are beyond those told.
+             */
+            groups_left_out: number;
+            /** @description How it is measured. */
+            kind: components["schemas"]["KpiKind"];
+            /** @description The name of its definition. */
+            kpi: string;
+            previous?: components["schemas"]["KpiMeasure"] | null;
+            /** @description The SQL that gives the same numbers. */
+            sql: string;
+            /** @description Over the whole range, whatever the groups. */
+            total: components["schemas"]["KpiMeasure"];
+            /** @description What its number counts. */
+            unit: components["schemas"]["KpiUnit"];
+        };
+        /** @description KPIs over a range, cut into buckets and told apart by a dimension. */
+        KpiSeriesAnswer: components["schemas"]["KpiRange"] & {
+            /** @description When it was computed. */
+            as_of: components["schemas"]["Timestamp"];
+            /** @description How time is cut. */
+            bucket: components["schemas"]["KpiBucket"];
+            /** @description Where buckets begin. Each ends where the next begins; the last one at the end of the range. */
+            buckets: components["schemas"]["Timestamp"][];
+            by?: components["schemas"]["KpiDimension"] | null;
+            previous?: components["schemas"]["KpiRange"] | null;
+            /** @description One for each KPI asked for, in that order. */
+            series: components["schemas"]["KpiSeries"][];
+            /** @description The time zone of the buckets. */
+            time_zone: string;
+        };
+        /**
          * @description What a KPI's number counts.
          * @enum {string}
          */
-        KpiUnit: "messages" | "conversations" | "times" | "seconds";
+        KpiUnit: "messages" | "conversations" | "times" | "seconds" | "ratio";
         /**
          * @description One number of a board.
          *
@@ -3051,9 +4522,44 @@ export interface components {
          */
         KpiValue: {
             agent_id?: components["schemas"]["UserId"] | null;
+            /**
+             * Format: double
+             * @description The average of durations, seconds.
+             */
+            average?: number | null;
             channel_id?: components["schemas"]["ChannelId"] | null;
+            /**
+             * Format: int64
+             * @description How many durations there were, or how large the whole is.
+             */
+            count?: number | null;
             /** @description The name of its definition. */
             kpi: string;
+            /**
+             * Format: double
+             * @description The median, seconds, within 1 %.
+             */
+            p50?: number | null;
+            /**
+             * Format: double
+             * @description What nine in ten do not exceed, seconds, within 1 %.
+             */
+            p90?: number | null;
+            /**
+             * Format: double
+             * @description What 95 in 100 do not exceed, seconds, within 1 %.
+             */
+            p95?: number | null;
+            /**
+             * Format: double
+             * @description What 99 in 100 do not exceed, seconds, within 1 %.
+             */
+            p99?: number | null;
+            /**
+             * Format: int64
+             * @description How much of the whole.
+             */
+            part?: number | null;
             since?: components["schemas"]["Timestamp"] | null;
             /** @description What the number counts. */
             unit: components["schemas"]["KpiUnit"];
@@ -3074,6 +4580,13 @@ export interface components {
         LabelChange: {
             /** @description Its colour as `#rrggbb`. */
             color?: string | null;
+        };
+        /** @description Labels to put on and take off. */
+        LabelChanges: {
+            /** @description Put on. */
+            add?: string[];
+            /** @description Taken off. */
+            remove?: string[];
         };
         /** @description Labels to put on and take off. */
         LabelsChange: {
@@ -3152,7 +4665,7 @@ export interface components {
             name: string;
             /** @description Their role. */
             role: components["schemas"]["Role"];
-            /** @description The teams that they belong to; empty as long as there are none. */
+            /** @description The teams that they belong to. */
             teams?: components["schemas"]["TeamId"][];
             /** @description Which person. */
             user_id: components["schemas"]["UserId"];
@@ -3282,6 +4795,28 @@ export interface components {
             /** @description The text; may be empty when there are files. */
             text?: string;
         };
+        /** @description Business hours to set, in place of those that were. */
+        NewBusinessHours: {
+            /** @description Days on which no period begins, up to 400. */
+            holidays?: components["schemas"]["NewHoliday"][];
+            /** @description 1 to 70; they do not overlap. */
+            periods: components["schemas"]["NewBusinessPeriod"][];
+        };
+        /** @description A stretch of work to set. */
+        NewBusinessPeriod: {
+            /**
+             * @description When it ends, `00:00` to `24:00`; on the next day if that is not after its beginning.
+             * @example 17:30
+             */
+            closes: string;
+            /**
+             * @description When it begins, `00:00` to `23:59`, in the workspace's time zone.
+             * @example 09:00
+             */
+            opens: string;
+            /** @description The day on which it begins. */
+            weekday: components["schemas"]["Weekday"];
+        };
         /** @description A channel to make. */
         NewChannel: {
             /** @description With whom, and how. */
@@ -3304,6 +4839,16 @@ export interface components {
             body: components["schemas"]["NewBody"];
             /** @description On which channel. */
             channel_id: components["schemas"]["ChannelId"];
+        };
+        /** @description A holiday to set. */
+        NewHoliday: {
+            /**
+             * @description Which day, as `2026-12-25`.
+             * @example 2026-12-25
+             */
+            date: string;
+            /** @description What people call it, up to 100 characters. */
+            name?: string;
         };
         /** @description A member to add. */
         NewMember: {
@@ -3336,12 +4881,62 @@ export interface components {
             /** @description What it says. */
             text: string;
         };
+        /** @description Filters to keep under a name. */
+        NewSavedView: {
+            /** @description What it shows. */
+            filters: components["schemas"]["ViewFilters"];
+            /** @description What people call it, 1 to 100 characters. */
+            name: string;
+            /** @description Whether everybody who sees conversations sees it; needs the right to share views. */
+            shared?: boolean;
+        };
+        /** @description A team to make. */
+        NewTeam: {
+            /** @description Who belongs to it, at most 200. */
+            members?: components["schemas"]["UserId"][];
+            /** @description What people call it, 1 to 100 characters. */
+            name: string;
+        };
         /** @description A workspace to make. Whoever makes it becomes its owner. */
         NewWorkspace: {
             /** @description What people call it, 1 to 100 characters. */
             name: string;
             /** @description The IANA time zone in which its days begin and end; `UTC` if absent. */
             time_zone?: string | null;
+        };
+        /** @description Something that somebody is told of: what others did that concerns them. */
+        Notification: {
+            /** @description When. */
+            at: components["schemas"]["Timestamp"];
+            by?: components["schemas"]["UserId"] | null;
+            /** @description The name of the conversation's contact. */
+            contact_name: string;
+            /** @description In which conversation. */
+            conversation_id: components["schemas"]["ConversationId"];
+            /** @description Of what. */
+            kind: components["schemas"]["NotificationKind"];
+            /**
+             * Format: int64
+             * @description 1, 2, 3, … for each person in a workspace; also its id.
+             */
+            number: number;
+            /** @description The beginning of the note or of the conversation's last message, at most 120 characters. */
+            preview: string;
+            /**
+             * Format: int64
+             * @description The number of the note, for a mention.
+             */
+            seq?: number | null;
+        };
+        /**
+         * @description Of what somebody is told.
+         * @enum {string}
+         */
+        NotificationKind: "assigned" | "mentioned";
+        /** @description A notification with whether the caller has read it. */
+        NotificationView: components["schemas"]["Notification"] & {
+            /** @description Whether the caller has read it. */
+            read: boolean;
         };
         /** @description How a command ended, for whoever sent it. */
         Outcome: {
@@ -3415,6 +5010,25 @@ export interface components {
                 role: components["schemas"]["Role"];
                 /** @description For whom it acts. */
                 user_id: components["schemas"]["UserId"];
+            }[];
+            /** @description What to give as `cursor` for the next page; absent on the last. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a list. */
+        Page_CannedReply: {
+            /** @description What is on it. */
+            items: {
+                /** @description In which language it is written, as a tag of BCP 47 such as `ar` or `en-GB`. */
+                language?: string | null;
+                /** @description What agents type to find it, 1 to 50 characters without blanks; also its id. */
+                shortcut: string;
+                /** @description What it says. */
+                text: string;
+                /** @description What people call it. */
+                title?: string | null;
+                /** @description When it was last changed. */
+                updated_at: components["schemas"]["Timestamp"];
+                updated_by?: components["schemas"]["UserId"] | null;
             }[];
             /** @description What to give as `cursor` for the next page; absent on the last. */
             next_cursor?: string | null;
@@ -3527,7 +5141,7 @@ export interface components {
                 name: string;
                 /** @description Their role. */
                 role: components["schemas"]["Role"];
-                /** @description The teams that they belong to; empty as long as there are none. */
+                /** @description The teams that they belong to. */
                 teams?: components["schemas"]["TeamId"][];
                 /** @description Which person. */
                 user_id: components["schemas"]["UserId"];
@@ -3580,9 +5194,56 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description A page of a list. */
+        Page_NotificationView: {
+            /** @description What is on it. */
+            items: (components["schemas"]["Notification"] & {
+                /** @description Whether the caller has read it. */
+                read: boolean;
+            })[];
+            /** @description What to give as `cursor` for the next page; absent on the last. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a list. */
+        Page_SavedView: {
+            /** @description What is on it. */
+            items: {
+                /** @description When it was made. */
+                created_at: components["schemas"]["Timestamp"];
+                /** @description What it shows. */
+                filters: components["schemas"]["ViewFilters"];
+                /** @description Which. */
+                id: components["schemas"]["SavedViewId"];
+                /** @description What people call it, 1 to 100 characters. */
+                name: string;
+                /** @description Whose it is. */
+                owner: components["schemas"]["UserId"];
+                /** @description Whether everybody who sees conversations sees it. */
+                shared: boolean;
+            }[];
+            /** @description What to give as `cursor` for the next page; absent on the last. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a list. */
+        Page_Team: {
+            /** @description What is on it. */
+            items: {
+                /** @description When it was made. */
+                created_at: components["schemas"]["Timestamp"];
+                /** @description Its id. */
+                id: components["schemas"]["TeamId"];
+                /** @description Who belongs to it. */
+                members?: components["schemas"]["UserId"][];
+                /** @description What people call it, 1 to 100 characters. */
+                name: string;
+            }[];
+            /** @description What to give as `cursor` for the next page; absent on the last. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a list. */
         Page_Workspace: {
             /** @description What is on it. */
             items: {
+                business_hours?: components["schemas"]["BusinessHours"] | null;
                 /** @description When it was made. */
                 created_at: components["schemas"]["Timestamp"];
                 /** @description Its id. */
@@ -3642,13 +5303,23 @@ export interface components {
              */
             seq: number;
         };
+        /** @description Which notifications the caller has read. */
+        ReadNotifications: {
+            /** @description And these, at most 1,000. */
+            numbers?: number[];
+            /**
+             * Format: int64
+             * @description All up to this number.
+             */
+            up_to?: number | null;
+        };
         /** @description A refresh token to change for new tokens, or to end. */
         RefreshToken: {
             /**
              * Format: password
-             * @description The token, as it was given.
+             * @description The token, as it was given. Absent: that of the cookie `saler_refresh`, and the next one comes as a cookie too.
              */
-            refresh_token: string;
+            refresh_token?: string | null;
         };
         /**
          * @description Why a command was refused.
@@ -3660,6 +5331,13 @@ export interface components {
          * @enum {string}
          */
         Remedy: "resend" | "resend_once" | "opt_out";
+        /** @description A canned reply with its variables filled in. */
+        RenderedReply: {
+            /** @description The variables that stayed. */
+            missing: string[];
+            /** @description The text. A variable of which nothing is known stays as it was written, unless it says what to write then. */
+            text: string;
+        };
         /** @description What a replay brought. */
         Replayed: {
             /**
@@ -3683,6 +5361,34 @@ export interface components {
          * @enum {string}
          */
         Role: "owner" | "admin" | "manager" | "agent" | "analyst";
+        /** @description Filters of the list of conversations that somebody keeps under a name. */
+        SavedView: {
+            /** @description When it was made. */
+            created_at: components["schemas"]["Timestamp"];
+            /** @description What it shows. */
+            filters: components["schemas"]["ViewFilters"];
+            /** @description Which. */
+            id: components["schemas"]["SavedViewId"];
+            /** @description What people call it, 1 to 100 characters. */
+            name: string;
+            /** @description Whose it is. */
+            owner: components["schemas"]["UserId"];
+            /** @description Whether everybody who sees conversations sees it. */
+            shared: boolean;
+        };
+        /** @description Changes of a saved view; what is absent stays. */
+        SavedViewChange: {
+            filters?: components["schemas"]["ViewFilters"] | null;
+            /** @description Another name. */
+            name?: string | null;
+            /** @description Shared or not. */
+            shared?: boolean | null;
+        };
+        /**
+         * Format: uuid
+         * @description Filters of the list of conversations that somebody keeps under a name.
+         */
+        SavedViewId: string;
         /** @description A message that was taken. */
         Sent: {
             /** @description The message as it stands. */
@@ -3883,8 +5589,52 @@ export interface components {
          * @description A sign-in: a family of refresh tokens.
          */
         SessionId: string;
+        /** @description A setting that was changed, as it is now. */
+        SettingChange: {
+            /** @description As it is now. */
+            canned_reply: components["schemas"]["CannedReply"];
+            /** @enum {string} */
+            kind: "canned_reply";
+        } | {
+            /** @enum {string} */
+            kind: "canned_reply_removed";
+            /** @description Which. */
+            shortcut: string;
+        } | {
+            /** @enum {string} */
+            kind: "team";
+            /** @description As it is now. */
+            team: components["schemas"]["Team"];
+        } | {
+            /** @enum {string} */
+            kind: "team_removed";
+            /** @description Which. */
+            team_id: components["schemas"]["TeamId"];
+        } | {
+            /** @enum {string} */
+            kind: "label";
+            /** @description As it is now. */
+            label: components["schemas"]["Label"];
+        } | {
+            /** @enum {string} */
+            kind: "label_removed";
+            /** @description Which. */
+            name: string;
+        } | {
+            /** @enum {string} */
+            kind: "saved_view";
+            /** @description As it is now. */
+            saved_view: components["schemas"]["SavedView"];
+        } | {
+            /** @enum {string} */
+            kind: "saved_view_removed";
+            /** @description Which. */
+            saved_view_id: components["schemas"]["SavedViewId"];
+        };
         /** @description A sign-in with a password. */
         SignIn: {
+            /** @description `true` for browsers: the refresh token comes as a cookie that no script can read, instead of in the answer. */
+            cookie?: boolean;
             /** @description The person's e-mail address. */
             email: string;
             /**
@@ -3947,6 +5697,29 @@ export interface components {
          * @enum {string}
          */
         StatusReason: "asked" | "contact_wrote" | "agent_answered" | "snooze_ended";
+        /** @description Another workspace of the caller to sign in to. */
+        SwitchWorkspace: {
+            /** @description Which. */
+            workspace_id: components["schemas"]["WorkspaceId"];
+        };
+        /** @description A group of members to whom conversations can be given. Who sees what follows from roles alone. */
+        Team: {
+            /** @description When it was made. */
+            created_at: components["schemas"]["Timestamp"];
+            /** @description Its id. */
+            id: components["schemas"]["TeamId"];
+            /** @description Who belongs to it. */
+            members?: components["schemas"]["UserId"][];
+            /** @description What people call it, 1 to 100 characters. */
+            name: string;
+        };
+        /** @description Changes of a team; what is absent stays. */
+        TeamChange: {
+            /** @description Who belongs to it from now on: the whole list. */
+            members?: components["schemas"]["UserId"][] | null;
+            /** @description Another name. */
+            name?: string | null;
+        };
         /**
          * Format: uuid
          * @description A group of members of a workspace.
@@ -3977,18 +5750,42 @@ export interface components {
             expires_in: number;
             /** @description Who is signed in, and where. */
             me: components["schemas"]["Me"];
-            /** @description For the next refresh; good once. */
-            refresh_token: string;
+            /** @description For the next refresh; good once. Absent if it came as a cookie. */
+            refresh_token?: string | null;
             /** @description Which sign-in this is. */
             session_id: components["schemas"]["SessionId"];
             /** @description `Bearer`. */
             token_type: string;
+        };
+        /** @description How many notifications the caller has not read. */
+        UnreadNotifications: {
+            /**
+             * Format: int64
+             * @description How many.
+             */
+            unread: number;
         };
         /**
          * Format: uuid
          * @description A person (or a bot account) that signs in; the same person may belong to several workspaces.
          */
         UserId: string;
+        /** @description Filters of the list of conversations, as the parameters of `GET /conversations` take them. */
+        ViewFilters: {
+            /** @description Whose: `all`, `none`, `me` or the id of a person. */
+            assignee?: string | null;
+            channel?: components["schemas"]["ChannelId"] | null;
+            /** @description With which label. */
+            label?: string | null;
+            /** @description Those in which the caller was mentioned. */
+            mentioned?: boolean | null;
+            priority?: components["schemas"]["Priority"] | null;
+            status?: components["schemas"]["Status"] | null;
+            /** @description Given to which team: its id, or `none`. */
+            team?: string | null;
+            /** @description Those with messages that the caller has not seen. */
+            unread?: boolean | null;
+        };
         /** @description How a visitor of a web page says who they are. */
         VisitorAuth: {
             after?: components["schemas"]["VisitorPosition"] | null;
@@ -4164,8 +5961,14 @@ export interface components {
             /** @enum {string} */
             op: "drain";
         };
+        /**
+         * @description A day of the week.
+         * @enum {string}
+         */
+        Weekday: "monday" | "tuesday" | "wednesday" | "thursday" | "friday" | "saturday" | "sunday";
         /** @description A tenant. */
         Workspace: {
+            business_hours?: components["schemas"]["BusinessHours"] | null;
             /** @description When it was made. */
             created_at: components["schemas"]["Timestamp"];
             /** @description Its id. */

@@ -4,7 +4,7 @@ type Schemas = components['schemas']
 
 export type Agent = Schemas['Agent']
 export type Attachment = Schemas['Attachment']
-export type Conversation = Schemas['Conversation'] & { team?: string | null }
+export type Conversation = Schemas['Conversation']
 export type Contact = Schemas['Contact']
 export type EventRecord = Schemas['EventRecord']
 export type KpiBoard = Schemas['KpiBoard']
@@ -21,15 +21,10 @@ export type Status = Schemas['Status']
 export type Tokens = Schemas['Tokens']
 export type Medium = Schemas['Medium']
 export type Channel = Schemas['ChannelView']
-export type {
-  BulkItem,
-  CannedReply,
-  Counts,
-  DeskEvent,
-  Filters,
-  Found,
-  Notification,
-  PageOf,
-  SavedView,
-  Team,
-} from './soon'
+export type CannedReply = Schemas['CannedReply']
+export type Counts = Schemas['Counts']
+export type Filters = Schemas['ViewFilters']
+export type Found = Schemas['Found']
+export type Notification = Schemas['Page_NotificationView']['items'][number]
+export type SavedView = Schemas['SavedView']
+export type Team = Schemas['Team']

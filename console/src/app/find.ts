@@ -1,5 +1,5 @@
 /** Searching the workspace for people and messages. */
-import { ask, offered } from '../api/soon'
+import { client, of } from '../api/client'
 import type { Found } from '../api/types'
 import { t } from '../i18n'
 import type { PickItem } from './pick'
@@ -9,11 +9,11 @@ import { go } from './router'
 const SHORTEST = 2
 const LONGEST = 100
 
-/** What the hub finds; `undefined` if it has no search, or the words are too short. */
+/** What the hub finds; `undefined` if the words are too short. */
 export async function find(words: string, limit: number): Promise<Found | undefined> {
   const q = words.trim().slice(0, LONGEST)
   if (q.length < SHORTEST) return undefined
-  return offered(ask<Found>('GET', '/search', undefined, { q, limit }))
+  return of(client.GET('/api/v1/search', { params: { query: { q, limit } } }))
 }
 
 /** Conversations with what was searched for, each once, for the palette. */

@@ -46,7 +46,6 @@ export default function Notices({ close }: { close: () => void }) {
 function List({ close }: { close: () => void }) {
   const { desk } = live()
   const { items, state, next } = useDesk((all) => all.notices)
-  if (state === 'absent') return <Blank title={t('notices.absent')} />
   if (items.length === 0 && state === 'loading') return <Skeleton rows={3} label={t('notices.loading')} />
   if (items.length === 0 && state === 'failed') {
     return (

@@ -5,8 +5,7 @@ import { createStore } from 'zustand/vanilla'
 import { client, of } from '../api/client'
 import { queries } from '../api/queries'
 import { session } from '../api/session'
-import { ask, offered } from '../api/soon'
-import type { Agent, CannedReply, Channel, Label, PageOf, SavedView, Team } from '../api/types'
+import type { Agent, CannedReply, Channel, Label, SavedView, Team } from '../api/types'
 import { live } from './live'
 
 const FRESH_MS = 5 * 60_000
@@ -88,27 +87,21 @@ export const useLabels = () =>
     (one) => one.name,
   )
 
-/** A list that older hubs do not offer: empty there. */
-const later = <T>(path: string) =>
-  pages(
-    async (cursor) => (await offered(ask<PageOf<T>>('GET', path, undefined, { limit: 100, cursor }))) ?? { items: [] },
-  )
-
 export const useTeams = () =>
   useMapOf<Team>(
     'teams',
-    () => later('/teams'),
+    () => pages((cursor) => of(client.GET('/api/v1/teams', query(cursor)))),
     (one) => one.id,
   )
 export const useCanned = () =>
   useMapOf<CannedReply>(
     'canned',
-    () => later('/canned-replies'),
+    () => pages((cursor) => of(client.GET('/api/v1/canned-replies', query(cursor)))),
     (one) => one.shortcut,
   )
 export const useSavedViews = () =>
   useMapOf<SavedView>(
     'views',
-    () => later('/saved-views'),
+    () => pages((cursor) => of(client.GET('/api/v1/saved-views', query(cursor)))),
     (one) => one.id,
   )

@@ -6,9 +6,9 @@
  */
 import { createStore } from 'zustand/vanilla'
 import { failure } from '../api/client'
-import type { BulkItem, Conversation, DeskEvent, EventRecord, Message, ServerFrame } from '../api/types'
+import type { Conversation, EventRecord, Message, ServerFrame } from '../api/types'
 import { Draft } from './draft'
-import type { ConversationChange, HubPort, LabelsChange } from './ports'
+import type { ConversationChange, HubPort, LabelsChange, Outcome } from './ports'
 import type { Link } from './socket'
 import { blank, type DeskState, type List, type Pending, type Thread } from './state'
 import { belongs, order, unread, type View, viewKey } from './view'
@@ -93,11 +93,11 @@ export class Desk {
     for (const frame of frames) if (frame.op === 'ev') this.ports.happened(frame.d)
   }
 
-  private deskEvent(event: DeskEvent, draft: Draft): void {
+  private deskEvent(event: EventRecord['event'], draft: Draft): void {
     if (event.type === 'counts_changed') {
       draft.counts(event.views)
       for (const key of Object.keys(event.views)) this.counted.add(key)
-    } else if (event.type === 'notification_added') draft.notice(event.notification, event.unread)
+    } else if (event.type === 'notification_added') draft.notice({ ...event.notification, read: false }, event.unread)
     else if (event.type === 'notifications_read') draft.noticesRead(event.read_up_to, event.read ?? [], event.unread)
     else if (event.type === 'setting_changed') this.ports.setting?.(event.change.kind)
   }
@@ -105,7 +105,7 @@ export class Desk {
   private event(record: EventRecord, draft: Draft, gaps: Set<string>): void {
     const { event, conversation } = record
     if (event.type === 'agent_presence_changed') draft.presence().set(event.user_id, event)
-    this.deskEvent(event as unknown as DeskEvent, draft)
+    this.deskEvent(event, draft)
     if (!conversation) return
     this.clock += 1
     this.touched.set(conversation.id, this.clock)
@@ -246,9 +246,8 @@ export class Desk {
   async loadNotices(): Promise<void> {
     try {
       const page = await this.ports.hub.notices(undefined)
-      if (!page) return this.putNotices({ state: 'absent', items: [], unread: 0 })
       const come = this.state.notices.items.filter((one) => one.number > (page.items[0]?.number ?? 0))
-      this.putNotices({ items: [...come, ...page.items], state: 'ready', next: page.next_cursor ?? undefined })
+      this.putNotices({ items: [...come, ...page.items], state: 'ready', next: page.next })
     } catch (error) {
       this.putNotices({ state: 'failed' })
       throw error
@@ -261,8 +260,8 @@ export class Desk {
     this.putNotices({ next: undefined })
     const page = await this.ports.hub.notices(next)
     const known = new Set(this.state.notices.items.map((one) => one.number))
-    const items = [...this.state.notices.items, ...(page?.items ?? []).filter((one) => !known.has(one.number))]
-    this.putNotices({ items, next: page?.next_cursor ?? undefined })
+    const items = [...this.state.notices.items, ...page.items.filter((one) => !known.has(one.number))]
+    this.putNotices({ items, next: page.next })
   }
 
   async readNotices(which: { up_to?: number; numbers?: number[] }): Promise<void> {
@@ -426,8 +425,8 @@ export class Desk {
   }
 
   /** Changes many; resolves with those that were refused. */
-  async bulk(ids: readonly string[], change: ConversationChange & { labels?: LabelsChange }): Promise<BulkItem[]> {
-    const refused: BulkItem[] = []
+  async bulk(ids: readonly string[], change: ConversationChange & { labels?: LabelsChange }): Promise<Outcome[]> {
+    const refused: Outcome[] = []
     for (let from = 0; from < ids.length; from += BULK) {
       const asked = this.clock
       const items = await this.ports.hub.bulk(ids.slice(from, from + BULK), change)

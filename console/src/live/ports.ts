@@ -1,7 +1,6 @@
 /** What the desk asks of the hub over REST. A port, so that tests need no hub. */
 import { client, of } from '../api/client'
-import { ask, offered } from '../api/soon'
-import type { BulkItem, Conversation, Counts, Message, Notification, PageOf, Priority, Status } from '../api/types'
+import type { Conversation, Counts, Message, Notification, Priority, Status } from '../api/types'
 import { parameters, type View } from './view'
 
 export interface ConversationChange {
@@ -17,6 +16,13 @@ export interface LabelsChange {
   remove?: string[]
 }
 
+/** What became of one of many. */
+export interface Outcome {
+  conversation_id: string
+  conversation?: Conversation | null
+  error?: { code: string } | null
+}
+
 export interface HubPort {
   list(view: View, cursor: string | undefined): Promise<{ items: Conversation[]; next?: string }>
   conversation(id: string): Promise<Conversation>
@@ -26,11 +32,10 @@ export interface HubPort {
   retry(id: string, seq: number, key: string): Promise<Message>
   change(id: string, change: ConversationChange): Promise<Conversation>
   labels(id: string, change: LabelsChange): Promise<Conversation>
-  bulk(ids: readonly string[], change: ConversationChange & { labels?: LabelsChange }): Promise<BulkItem[]>
+  bulk(ids: readonly string[], change: ConversationChange & { labels?: LabelsChange }): Promise<Outcome[]>
   read(id: string, seq: number): Promise<Conversation>
-  /** Absent where the hub counts nothing. */
-  counts(): Promise<Counts | undefined>
-  notices(cursor: string | undefined): Promise<PageOf<Notification> | undefined>
+  counts(): Promise<Pick<Counts, 'views' | 'notifications'>>
+  notices(cursor: string | undefined): Promise<{ items: Notification[]; next?: string }>
   noticesRead(which: { up_to?: number; numbers?: number[] }): Promise<{ unread: number }>
 }
 
@@ -44,7 +49,7 @@ const NOTICES_PAGE = 50
 export const hub: HubPort = {
   async list(view, cursor) {
     const query = { ...parameters(view), limit: LIST_PAGE, ...(cursor ? { cursor } : {}) }
-    const page = await ask<PageOf<Conversation>>('GET', '/conversations', undefined, query)
+    const page = await of(client.GET('/api/v1/conversations', { params: { query } }))
     return { items: page.items, ...(page.next_cursor ? { next: page.next_cursor } : {}) }
   },
   conversation: (id) => of(client.GET('/api/v1/conversations/{conversation_id}', { params: at(id) })),
@@ -68,11 +73,15 @@ export const hub: HubPort = {
   change: (id, body) => of(client.PATCH('/api/v1/conversations/{conversation_id}', { params: at(id), body })),
   labels: (id, body) => of(client.POST('/api/v1/conversations/{conversation_id}/labels', { params: at(id), body })),
   async bulk(ids, change) {
-    const body = { conversation_ids: ids, change }
-    return (await ask<{ items: BulkItem[] }>('POST', '/conversations/bulk', body)).items
+    const body = { conversation_ids: [...ids], change }
+    return (await of(client.POST('/api/v1/conversations/bulk', { body }))).items
   },
   read: (id, seq) => of(client.POST('/api/v1/conversations/{conversation_id}/read', { params: at(id), body: { seq } })),
-  counts: () => offered(ask<Counts>('GET', '/conversations/counts')),
-  notices: (cursor) => offered(ask('GET', '/notifications', undefined, { limit: NOTICES_PAGE, cursor })),
-  noticesRead: (which) => ask('POST', '/notifications/read', which),
+  counts: () => of(client.GET('/api/v1/conversations/counts')),
+  async notices(cursor) {
+    const query = { limit: NOTICES_PAGE, ...(cursor ? { cursor } : {}) }
+    const page = await of(client.GET('/api/v1/notifications', { params: { query } }))
+    return { items: page.items, ...(page.next_cursor ? { next: page.next_cursor } : {}) }
+  },
+  noticesRead: (body) => of(client.POST('/api/v1/notifications/read', { body })),
 }

@@ -41,8 +41,7 @@ export interface Notices {
   items: readonly Notification[]
   unread: number
   next?: string
-  /** `absent`: the hub has none. */
-  state: 'loading' | 'ready' | 'failed' | 'absent'
+  state: 'loading' | 'ready' | 'failed'
 }
 
 export interface DeskState {

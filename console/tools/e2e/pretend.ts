@@ -71,6 +71,7 @@ export function pretend({ conversations, messages }: Size): void {
       )
       return { items, next_cursor: from + limit < conversations ? String(from + limit) : null }
     }
+    if (path === '/conversations/counts') return { views: {}, notifications: 0 }
     if (path.endsWith('/messages')) {
       const after = Number(query.get('after_seq') ?? 0)
       return {

@@ -50,7 +50,7 @@ export const DAILY: readonly string[] = [
 /** How many fit side by side on a wall. */
 const ON_WALL = 8
 
-type Cell = KpiValue & { p90?: number | null; count?: number }
+type Cell = KpiValue & { p90?: number | null; count?: number | null }
 
 /** The amount of a cell; a wait goes on while one looks. */
 export function cellAmount(cell: Cell | undefined, now: number): number | null {

@@ -1,6 +1,5 @@
 /** What is done with conversations, one or many: by a button, a key, the palette. */
 import { AlarmClock, CalendarClock, CircleUser, MessageCircleReply, Tag, UserMinus, Users } from 'lucide-react'
-import { failure } from '../../api/client'
 import type { Agent, Conversation, Priority, Status } from '../../api/types'
 import { live, useDesk } from '../../app/live'
 import { askAgain, useAgents, useLabels, useTeams } from '../../app/people'
@@ -54,22 +53,8 @@ export async function carryOut(ids: readonly string[], wish: Wish, said?: string
       toast({ text, ...(wish.labels ? {} : { action: { label: t('action.undo'), run: undo } }) })
     }
   } catch (error) {
-    const { code } = failure(error)
-    if (ids.length > 1 && (code === 'not_found' || code === 'method_not_allowed')) await oneByOne(ids, wish)
-    else toastFailure(error)
+    toastFailure(error)
   }
-}
-
-/** For a hub without changes of many at once. */
-async function oneByOne(ids: readonly string[], wish: Wish): Promise<void> {
-  let refused = 0
-  for (const id of ids) {
-    await one(id, wish).catch(() => {
-      refused += 1
-    })
-  }
-  const done = t('bulk.done', { count: ids.length - refused })
-  toast({ text: refused > 0 ? `${done} ${t('bulk.refused', { count: refused })}` : done, bad: refused > 0 })
 }
 
 export function setStatus(ids: readonly string[], status: Status): void {
@@ -111,7 +96,7 @@ export function pickAssignee(ids: readonly string[]): void {
       ...teams.map((team) => ({
         id: team.id,
         title: team.name,
-        hint: t('assign.members', { count: team.members.length }),
+        hint: t('assign.members', { count: team.members?.length ?? 0 }),
         group: t('assign.teams'),
         icon: <Users size={15} aria-hidden />,
         checked: held?.team === team.id,

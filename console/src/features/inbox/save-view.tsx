@@ -1,6 +1,5 @@
 import { type FormEvent, useState } from 'react'
-import { failure } from '../../api/client'
-import { ask } from '../../api/soon'
+import { client, failure, of } from '../../api/client'
 import type { Filters } from '../../api/types'
 import { live, seesAll } from '../../app/live'
 import { toast } from '../../app/toasts'
@@ -22,12 +21,11 @@ export default function SaveView({ view, close }: { view: View; close: () => voi
     setError(undefined)
     try {
       const filters = parameters(view) as Filters
-      await ask('POST', '/saved-views', { name: name.trim(), shared, filters })
+      await of(client.POST('/api/v1/saved-views', { body: { name: name.trim(), shared, filters } }))
       toast({ text: t('view.kept', { name: name.trim() }) })
       close()
     } catch (caught) {
-      const { code } = failure(caught)
-      setError(code === 'not_found' ? 'error.method_not_allowed' : `error.${code}`)
+      setError(`error.${failure(caught).code}`)
       setBusy(false)
     }
   }

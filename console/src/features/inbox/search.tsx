@@ -6,10 +6,9 @@ import { client, failure, of } from '../../api/client'
 import type { Contact, Conversation, Found, Message } from '../../api/types'
 import { useHalfMinutes } from '../../app/clock'
 import { find, openConversation } from '../../app/find'
-import { live, useDesk } from '../../app/live'
+import { live } from '../../app/live'
 import { toast, toastFailure } from '../../app/toasts'
 import { t } from '../../i18n'
-import { match } from '../../i18n/fold'
 import { short } from '../../i18n/format'
 import { Button } from '../../ui/button'
 import { Blank, Skeleton } from '../../ui/state'
@@ -27,7 +26,7 @@ export function around(text: string, words: string): string {
   return at > BEFORE ? `…${text.slice(at - BEFORE)}` : text
 }
 
-/** What the whole workspace holds of the words; with an older hub, of what this tab has loaded. */
+/** What the workspace holds of the words. */
 export function SearchResults({ words }: { words: string }) {
   const { me } = live()
   const late = useDeferredValue(words)
@@ -45,7 +44,7 @@ export function SearchResults({ words }: { words: string }) {
       </Blank>
     )
   }
-  return asked.data ? <All found={asked.data} words={late} /> : <Loaded words={late} />
+  return asked.data ? <All found={asked.data} words={late} /> : <Nothing />
 }
 
 function Heading({ children }: { children: string }) {
@@ -89,26 +88,23 @@ function All({ found, words }: { found: Found; words: string }) {
 
 const ROW = 'flex w-full items-center gap-3 border-b border-line px-3 py-2 text-start hover:bg-hover'
 
-function Hit({ conversation, message, words }: { conversation: Conversation; message?: Message; words: string }) {
+function Hit({ conversation, message, words }: { conversation: Conversation; message: Message; words: string }) {
   const now = useHalfMinutes()
-  const text = message ? (message.body.text ?? '') : (conversation.last_message?.preview ?? '')
   return (
     <Link
       to="/inbox/$conversationId"
       params={{ conversationId: conversation.id }}
-      search={(old) => ({ ...old, at: message?.seq })}
+      search={(old) => ({ ...old, at: message.seq })}
       className={ROW}
     >
       <Avatar id={conversation.contact_id} name={conversation.contact_name} />
       <span className="min-w-0 flex-1">
         <span className="flex items-baseline gap-2">
           <bdi className="min-w-0 flex-1 truncate font-medium">{conversation.contact_name}</bdi>
-          <time className="shrink-0 text-[11px] text-soft">
-            {short(message?.created_at ?? conversation.last_activity_at, now)}
-          </time>
+          <time className="shrink-0 text-[11px] text-soft">{short(message.created_at, now)}</time>
         </span>
         <span dir="auto" className="aligned block truncate text-[13px] text-soft">
-          {around(text, words)}
+          {around(message.body.text ?? '', words)}
         </span>
       </span>
     </Link>
@@ -134,26 +130,5 @@ function Person({ contact }: { contact: Contact }) {
         </bdi>
       </span>
     </button>
-  )
-}
-
-/** The search of a tab: conversations that it has, by name, address and last message. */
-function Loaded({ words }: { words: string }) {
-  const conversations = useDesk((state) => state.conversations)
-  const hits = [...conversations.values()]
-    .filter((one) => match(`${one.contact_name} ${one.contact_address} ${one.last_message?.preview ?? ''}`, words) > 0)
-    .slice(0, LIMIT)
-  return (
-    <div className="h-full overflow-y-auto">
-      <Hint>{t('search.onlyLoaded')}</Hint>
-      {hits.length === 0 && <Nothing />}
-      <ul>
-        {hits.map((one) => (
-          <li key={one.id}>
-            <Hit conversation={one} words={words} />
-          </li>
-        ))}
-      </ul>
-    </div>
   )
 }

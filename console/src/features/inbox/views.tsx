@@ -1,7 +1,7 @@
 import { Link } from '@tanstack/react-router'
 import { AtSign, Bookmark, CircleDashed, CircleUser, Inbox, type LucideIcon, Trash2, Users } from 'lucide-react'
 import type { ReactNode } from 'react'
-import { ask } from '../../api/soon'
+import { client, of } from '../../api/client'
 import type { Filters, SavedView } from '../../api/types'
 import { useSeconds } from '../../app/clock'
 import { figure } from '../../app/figures'
@@ -178,12 +178,16 @@ export function searchOf(filters: Filters): InboxSearch {
 }
 
 function Remove({ view }: { view: SavedView }) {
+  const remove = () => {
+    const params = { path: { saved_view_id: view.id } }
+    of(client.DELETE('/api/v1/saved-views/{saved_view_id}', { params })).catch(toastFailure)
+  }
   return (
     <button
       type="button"
       aria-label={t('view.remove', { name: view.name })}
       title={t('view.remove', { name: view.name })}
-      onClick={() => void ask('DELETE', `/saved-views/${view.id}`).catch(toastFailure)}
+      onClick={remove}
       className="absolute inset-y-0 end-1 my-auto grid size-6 place-items-center rounded bg-panel text-soft opacity-0 hover:text-danger focus-visible:opacity-100 group-hover:opacity-100"
     >
       <Trash2 size={13} aria-hidden />
