@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::api::{Api, SmsChannel};
 use super::process::{HubOptions, Served, default_binary};
+use super::servers::{SCRIPT, Servers};
 use crate::generator::socket::SignOn;
 use crate::generator::swarm::source;
 use crate::generator::webhooks::{Target, customer_number};
@@ -47,6 +48,9 @@ pub struct HubChoice {
     /// The program to start; `saler` beside this program if absent.
     #[arg(long)]
     pub spawn: Option<PathBuf>,
+    /// Starts a Kafka broker and a CQL node, and the hub on them instead of on its embedded engines.
+    #[arg(long, conflicts_with = "hub")]
+    pub on_servers: bool,
     /// On which disk the hub's folder is made; the system's temporary folder if absent.
     #[arg(long)]
     pub dir: Option<PathBuf>,
@@ -67,6 +71,8 @@ pub struct Fixture {
     pub process: Option<Served>,
     /// How it was started, if this program started it.
     pub options: Option<HubOptions>,
+    /// What it works on, if this program started that.
+    pub servers: Option<Servers>,
     /// The provider that its channels send through.
     pub simulator: Simulator,
     dir: TempDir,
@@ -93,7 +99,7 @@ impl Fixture {
         let (simulator, account) = provider().await?;
         let mut fixture = match &choice.hub {
             Some(hub) => Self::external(hub, simulator, dir)?,
-            None => Self::spawned(choice.spawn.as_deref(), simulator, dir, variables).await?,
+            None => Self::spawned(choice, simulator, dir, variables).await?,
         };
         let email = choice.email.as_deref().unwrap_or(OWNER_EMAIL);
         let password = choice.password.as_deref().unwrap_or(OWNER_PASSWORD);
@@ -120,6 +126,7 @@ impl Fixture {
             spaces: Vec::new(),
             process: None,
             options: None,
+            servers: None,
             simulator,
             dir,
         };
@@ -147,18 +154,28 @@ impl Fixture {
             spaces: Vec::new(),
             process: None,
             options: None,
+            servers: None,
             simulator,
             dir,
         })
     }
 
     async fn spawned(
-        binary: Option<&Path>,
+        choice: &HubChoice,
         simulator: Simulator,
         dir: TempDir,
         variables: &[(&str, &str)],
     ) -> anyhow::Result<Self> {
-        let mut options = HubOptions::new(default_binary(binary)?, dir.path().to_owned())?;
+        let mut options = HubOptions::new(default_binary(choice.spawn.as_deref())?, dir.path().to_owned())?;
+        let servers = if choice.on_servers {
+            Some(Servers::start(Path::new(SCRIPT), dir.path().join("servers"), 1).await?)
+        } else {
+            None
+        };
+        if let Some(servers) = &servers {
+            options.variables.extend(servers.settings());
+            options.run(&["migrate"]).await?;
+        }
         options.variables.push(("SALER_SOCKET__MAX_PER_USER".to_owned(), SOCKETS_PER_USER.to_string()));
         options.variables.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         make_owner(&options).await?;
@@ -170,6 +187,7 @@ impl Fixture {
             spaces: Vec::new(),
             process: Some(process),
             options: Some(options),
+            servers,
             simulator,
             dir,
         })

@@ -3,3 +3,4 @@
 pub mod api;
 pub mod fixture;
 pub mod process;
+pub mod servers;

@@ -17,11 +17,11 @@ use tracing::{info, warn};
 
 use super::super::{Common, measure_machine, number};
 use super::parts::{PARTITIONS, Parts, SESSION_MS};
-use super::servers::{Deed, Servers, TABLES};
 use super::{Shared, answers, customers, ended, keep_history, promises, recovery, sockets};
 use crate::checker::{Entry, check};
 use crate::hub::fixture::{Fixture, folder, make_owner};
 use crate::hub::process::default_binary;
+use crate::hub::servers::{Deed, SCRIPT, Servers, TABLES};
 use crate::report::Report;
 
 const WORKSPACES: usize = 2;
@@ -60,7 +60,7 @@ pub struct Options {
     #[arg(long, default_value_t = 4)]
     sockets: u32,
     /// The script that starts the servers.
-    #[arg(long, default_value = "deploy/test-servers.sh")]
+    #[arg(long, default_value = SCRIPT)]
     servers: PathBuf,
 }
 
@@ -137,13 +137,8 @@ pub(in super::super) async fn run(options: &Options) -> anyhow::Result<Report> {
     let binary = default_binary(common.hub.spawn.as_deref())?;
     info!(brokers = options.brokers, "starting the servers");
     let servers = Servers::start(&options.servers, dir.path().join("servers"), options.brokers).await?;
-    let parts = Parts::new(&binary, dir.path(), &servers, options.brokers)?;
-    // The servers are stopped whatever comes of the run.
-    let report = besiege(options, &servers, parts, dir, machine).await;
-    let stopped = servers.stop().await;
-    let report = report?;
-    stopped?;
-    Ok(report)
+    let parts = Parts::new(&binary, dir.path(), &servers)?;
+    besiege(options, &servers, parts, dir, machine).await
 }
 
 async fn besiege(

@@ -10,7 +10,6 @@ mod customers;
 pub(super) mod kill;
 mod parts;
 mod recovery;
-mod servers;
 mod sockets;
 
 use std::net::SocketAddr;

@@ -6,8 +6,8 @@ use std::path::Path;
 use anyhow::Context as _;
 use tokio::sync::watch;
 
-use super::servers::Servers;
 use crate::hub::process::{HubOptions, Served};
+use crate::hub::servers::Servers;
 
 /// What the processes show each other.
 const ANALYTICS_TOKEN: &str = "load-tests-0123456789abcdef0123456789";
@@ -35,7 +35,7 @@ pub(super) struct Parts {
 
 impl Parts {
     /// Two gateways, two engines and one analytics over these servers, each in a folder below `dir`; not started yet.
-    pub(super) fn new(binary: &Path, dir: &Path, servers: &Servers, brokers: u32) -> anyhow::Result<Self> {
+    pub(super) fn new(binary: &Path, dir: &Path, servers: &Servers) -> anyhow::Result<Self> {
         let names = [
             (ANALYTICS, "analytics"),
             ("gateway-1", "gateway"),
@@ -55,20 +55,14 @@ impl Parts {
         let settings = [
             ("SALER_HTTP__PUBLIC_URL", public),
             ("SALER_HTTP__WORKERS", "1".to_owned()),
-            ("SALER_LOG__ENGINE", "kafka".to_owned()),
             ("SALER_LOG__PARTITIONS", PARTITIONS.to_string()),
-            ("SALER_KAFKA__BROKERS", servers.brokers.clone()),
-            ("SALER_KAFKA__REPLICATION", brokers.min(3).to_string()),
-            ("SALER_KAFKA__MIN_IN_SYNC", if brokers >= 3 { "2" } else { "1" }.to_owned()),
             ("SALER_KAFKA__SESSION_TIMEOUT_MS", SESSION_MS.to_string()),
-            ("SALER_TABLES__ENGINE", "scylla".to_owned()),
-            ("SALER_SCYLLA__NODES", servers.tables.clone()),
-            ("SALER_SCYLLA__REPLICATION", "1".to_owned()),
             ("SALER_ANALYTICS__TOKEN", ANALYTICS_TOKEN.to_owned()),
             ("SALER_ANALYTICS__URLS", analytics),
         ];
         for part in &mut all {
             part.options.variables.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+            part.options.variables.extend(servers.settings());
             part.options.variables.push(("SALER_NODE__NAME".to_owned(), part.name.to_owned()));
             part.options.roles = part.role;
         }
