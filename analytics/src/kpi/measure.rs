@@ -6,7 +6,7 @@ use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit};
 use schemas::Timestamp;
 use schemas::kpi::{KpiBin, KpiDefinition, KpiMeasure};
 
-use super::KpiError;
+use super::{KpiError, combined};
 use crate::histogram::Histogram;
 
 /// Where the bins of a shown histogram end, in seconds: ten seconds to a week.
@@ -30,16 +30,17 @@ pub struct Measured {
     pub since: Option<Timestamp>,
 }
 
-/// The rows of a batch that the SQL of a KPI gave.
+/// The rows of a KPI in a batch that a combined query gave.
 ///
 /// # Errors
 /// [`KpiError::Columns`], if it has not the columns that a KPI needs.
 pub fn read(definition: &KpiDefinition, batch: &RecordBatch) -> Result<Vec<Measured>, KpiError> {
     let wrong = || KpiError::Columns { kpi: definition.name.clone() };
-    let columns = Columns { batch };
-    let dimensions = columns.get("dimension", &DataType::Utf8).ok_or_else(wrong)?;
-    let keys = columns.get("key", &DataType::Utf8).ok_or_else(wrong)?;
-    let buckets = columns.instants("bucket").ok_or_else(wrong)?;
+    let groups = Columns { batch, kpi: None };
+    let dimensions = groups.get("dimension", &DataType::Utf8).ok_or_else(wrong)?;
+    let keys = groups.get("key", &DataType::Utf8).ok_or_else(wrong)?;
+    let buckets = groups.instants("bucket").ok_or_else(wrong)?;
+    let columns = Columns { batch, kpi: Some(definition) };
     let (values, since) = (columns.get("value", &DataType::Float64), columns.instants("since"));
     if values.is_none() && since.is_none() {
         return Err(wrong());
@@ -84,11 +85,17 @@ pub fn bins(histogram: &Histogram) -> Vec<KpiBin> {
 
 struct Columns<'a> {
     batch: &'a RecordBatch,
+    /// Whose columns; none for those by which a query groups.
+    kpi: Option<&'a KpiDefinition>,
 }
 
 impl Columns<'_> {
     fn get(&self, name: &str, kind: &DataType) -> Option<ArrayRef> {
-        self.batch.column_by_name(name).and_then(|column| cast(column, kind).ok())
+        let column = match self.kpi {
+            Some(kpi) => self.batch.column_by_name(&combined::column(kpi, name)),
+            None => self.batch.column_by_name(name),
+        };
+        column.and_then(|column| cast(column, kind).ok())
     }
 
     /// A column of instants as microseconds.

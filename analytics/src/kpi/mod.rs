@@ -12,6 +12,7 @@
 //!
 //! This is our own SQL: it runs in the hub's process. Foreign SQL never does, see [`crate::sql`].
 
+mod combined;
 mod definition;
 pub mod functions;
 pub mod measure;
@@ -33,6 +34,7 @@ use datafusion::prelude::SessionConfig;
 use schemas::Timestamp;
 use schemas::kpi::{KpiDefinition, KpiDimension, KpiValue};
 
+use self::combined::{Combined, combine};
 pub use self::definition::definitions;
 use self::measure::Measured;
 use crate::batch::{instants, ints, measures, texts};
@@ -54,13 +56,22 @@ pub enum KpiError {
         field: &'static str,
     },
     /// The SQL cannot be planned or run.
-    #[error("the KPI {kpi} cannot be computed")]
+    #[error("{what} cannot be computed")]
     Query {
-        /// Which.
-        kpi: String,
+        /// What of KPIs.
+        what: String,
         /// Why.
         #[source]
         source: Box<DataFusionError>,
+    },
+    /// The SQL has another form than it must have.
+    #[error(
+        "the KPI {kpi} must be SELECT bucket, dimension, key and columns with names FROM cells or gauges \
+         GROUP BY bucket, dimension, key"
+    )]
+    Shape {
+        /// Which.
+        kpi: String,
     },
     /// The SQL gives other columns than a board needs.
     #[error("the KPI {kpi} must select bucket, dimension, key and either value or since")]
@@ -234,7 +245,8 @@ struct Planned {
     context: Arc<TaskContext>,
     cells: Arc<Slot>,
     gauges: Arc<Slot>,
-    plans: Vec<Arc<dyn ExecutionPlan>>,
+    /// Each with the places of its KPIs among the definitions.
+    plans: Vec<(Arc<dyn ExecutionPlan>, Vec<usize>)>,
 }
 
 /// Computes boards. Makes its plans at the first one.
@@ -255,15 +267,11 @@ impl KpiEngine {
         &self.definitions
     }
 
-    fn live(&self) -> impl Iterator<Item = &KpiDefinition> {
-        self.definitions.iter().filter(|kpi| kpi.live)
-    }
-
     /// Computes a board's values. Blocks: some milliseconds, longer the first time. Must be called from a thread that may
     /// block, within a tokio runtime.
     ///
     /// # Errors
-    /// [`KpiError::Query`] and [`KpiError::Columns`], if a KPI's SQL is wrong.
+    /// [`KpiError::Query`], [`KpiError::Shape`] and [`KpiError::Columns`], if a KPI's SQL is wrong.
     pub fn values(&self, tables: BoardTables) -> Result<Vec<KpiValue>, KpiError> {
         let runtime = tokio::runtime::Handle::current();
         let mut planned = self.planned.lock().unwrap_or_else(PoisonError::into_inner);
@@ -274,18 +282,18 @@ impl KpiEngine {
         planned.cells.set(tables.cells);
         planned.gauges.set(tables.gauges);
         let mut values = Vec::new();
-        for (definition, plan) in self.live().zip(&planned.plans) {
-            let batches = runtime
-                .block_on(collect(Arc::clone(plan), Arc::clone(&planned.context)))
-                .map_err(|source| query_error(definition, source))?;
-            for batch in &batches {
-                let shown = measure::read(definition, batch)?.into_iter().filter_map(|row| value(definition, row));
-                values.extend(shown);
+        for (plan, places) in &planned.plans {
+            let batches =
+                runtime.block_on(collect(Arc::clone(plan), Arc::clone(&planned.context))).map_err(board_error)?;
+            for (place, definition) in places.iter().filter_map(|place| Some((*place, self.definitions.get(*place)?))) {
+                for batch in &batches {
+                    let rows = measure::read(definition, batch)?.into_iter();
+                    values.extend(rows.filter_map(|row| Some((place, value(definition, row)?))));
+                }
             }
         }
-        let order = |value: &KpiValue| self.definitions.iter().position(|kpi| kpi.name == value.kpi);
-        values.sort_by_cached_key(|value| (order(value), value.agent_id, value.channel_id));
-        Ok(values)
+        values.sort_by_cached_key(|(place, value)| (*place, value.agent_id, value.channel_id));
+        Ok(values.into_iter().map(|(_, value)| value).collect())
     }
 
     async fn plan(&self) -> Result<Planned, KpiError> {
@@ -295,22 +303,24 @@ impl KpiEngine {
         let session = SessionContext::new_with_config(config);
         functions::register(&session);
         let (cells, gauges) = (Slot::new(cells_schema()), Slot::new(gauges_schema()));
-        for (name, slot) in [("cells", &cells), ("gauges", &gauges)] {
+        for (name, slot) in [(combined::CELLS, &cells), (combined::GAUGES, &gauges)] {
             StreamingTable::try_new(Arc::clone(&slot.schema), vec![Arc::clone(slot) as Arc<dyn PartitionStream>])
                 .and_then(|table| session.register_table(name, Arc::new(table)))
-                .map_err(|source| KpiError::Query { kpi: name.to_owned(), source: Box::new(source) })?;
+                .map_err(board_error)?;
         }
-        let mut plans = Vec::with_capacity(self.definitions.len());
-        for definition in self.live() {
-            let plan = async { session.sql(&definition.sql).await?.create_physical_plan().await };
-            plans.push(plan.await.map_err(|source| query_error(definition, source))?);
+        let mut plans = Vec::new();
+        for Combined { sql, kpis } in combine(self.definitions.iter().filter(|kpi| kpi.live))? {
+            let plan = async { session.sql(&sql).await?.create_physical_plan().await };
+            let place = |wanted: &KpiDefinition| self.definitions.iter().position(|kpi| kpi.name == wanted.name);
+            let places = kpis.into_iter().filter_map(place).collect();
+            plans.push((plan.await.map_err(board_error)?, places));
         }
         Ok(Planned { context: session.task_ctx(), cells, gauges, plans })
     }
 }
 
-fn query_error(definition: &KpiDefinition, source: DataFusionError) -> KpiError {
-    KpiError::Query { kpi: definition.name.clone(), source: Box::new(source) }
+fn board_error(source: DataFusionError) -> KpiError {
+    KpiError::Query { what: "the live board".to_owned(), source: Box::new(source) }
 }
 
 /// A row as the board shows it. What belongs to nobody is not shown, nor is what the KPI does not tell apart, nor that a

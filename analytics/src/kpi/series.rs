@@ -23,6 +23,7 @@ use schemas::kpi::{
     KpiBucket, KpiDefinition, KpiDimension, KpiGroup, KpiKind, KpiMeasure, KpiRange, KpiSeries, KpiSeriesAnswer,
 };
 
+use super::combined::{CELLS, Combined, combine};
 use super::measure::{self, Measured};
 use super::{ALL, KpiError, cells_schema, functions, measure_names};
 use crate::zone::starts;
@@ -127,13 +128,15 @@ impl SeriesPlan {
             Some(previous) => Some(self.sums(minutes, previous, KpiBucket::None).await?),
             None => None,
         };
+        let mut found = self.measured(&of_range).await?;
+        let mut before = match &of_previous {
+            Some(session) => Some(self.measured(session).await?),
+            None => None,
+        };
         let mut series = Vec::with_capacity(self.kpis.len());
         for kpi in &self.kpis {
-            let rows = run(&of_range, kpi).await?;
-            let before = match &of_previous {
-                Some(session) => Some(run(session, kpi).await?),
-                None => None,
-            };
+            let rows = found.remove(&kpi.name).unwrap_or_default();
+            let before = before.as_mut().map(|before| before.remove(&kpi.name).unwrap_or_default());
             series.push(self.series(kpi, rows, before));
         }
         let mut buckets = self.starts.clone();
@@ -157,10 +160,6 @@ impl SeriesPlan {
     /// A session with the table `cells`: for each bucket and key what happened (if there are buckets), for each key what
     /// happened in the whole range, and under [`TOTAL`] the whole.
     async fn sums(&self, minutes: &Minutes, range: KpiRange, bucket: KpiBucket) -> Result<SessionContext, KpiError> {
-        let failed = |source: DataFusionError| KpiError::Query {
-            kpi: schema::KPI_MINUTE.name.to_owned(),
-            source: Box::new(source),
-        };
         let session = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
         functions::register(&session);
         let table = async {
@@ -183,8 +182,24 @@ impl SeriesPlan {
              WHERE bucket IS NOT NULL AND dimension <> '{TOTAL}'"
         );
         let view = session.sql(&cells).await.map_err(failed)?;
-        session.register_table("cells", view.into_view()).map_err(failed)?;
+        session.register_table(CELLS, view.into_view()).map_err(failed)?;
         Ok(session)
+    }
+
+    /// What the SQL of each KPI gives over a session's `cells`, by the KPI's name.
+    async fn measured(&self, session: &SessionContext) -> Result<BTreeMap<String, Vec<Measured>>, KpiError> {
+        let mut found = BTreeMap::new();
+        for Combined { sql, kpis } in combine(self.kpis.iter())? {
+            let batches = async { session.sql(&sql).await?.collect().await };
+            let batches = batches.await.map_err(failed)?;
+            for kpi in kpis {
+                let rows: &mut Vec<Measured> = found.entry(kpi.name.clone()).or_default();
+                for batch in &batches {
+                    rows.extend(measure::read(kpi, batch)?);
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// The sums of what happened in a range, by bucket and key; without a dimension under [`TOTAL`].
@@ -328,15 +343,8 @@ fn point(kind: KpiKind, mut measure: KpiMeasure) -> Option<KpiMeasure> {
     is_told.then_some(measure)
 }
 
-async fn run(session: &SessionContext, kpi: &KpiDefinition) -> Result<Vec<Measured>, KpiError> {
-    let batches = async { session.sql(&kpi.sql).await?.collect().await };
-    let batches =
-        batches.await.map_err(|source| KpiError::Query { kpi: kpi.name.clone(), source: Box::new(source) })?;
-    let mut rows = Vec::new();
-    for batch in &batches {
-        rows.extend(measure::read(kpi, batch)?);
-    }
-    Ok(rows)
+fn failed(source: DataFusionError) -> KpiError {
+    KpiError::Query { what: "a series of KPIs".to_owned(), source: Box::new(source) }
 }
 
 /// An instant as SQL reads it.
