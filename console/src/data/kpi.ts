@@ -98,10 +98,12 @@ export function dayStart(at: number, zone: string): number {
     const { year = 0, month = 1, day = 1, hour = 0, minute = 0, second = 0 } = parts
     return Date.UTC(year, month - 1, day, hour, minute, second)
   }
-  const local = wall(at)
+  // The clock on the wall shows whole seconds.
+  const whole = Math.floor(at / 1000) * 1000
+  const local = wall(whole)
   const midnight = Math.floor(local / DAY) * DAY
   // The clock may have been set in between: the offset at midnight counts.
-  const guess = at - (local - midnight)
+  const guess = whole - (local - midnight)
   return guess - (wall(guess) - midnight)
 }
 
@@ -212,7 +214,8 @@ export function useAsked<T>(name: unknown[], load: () => Promise<T>, pulse: numb
   useEffect(() => {
     if (first.current === pulse || !enabled) return
     first.current = pulse
-    void refetch()
+    // What is on its way is waited for: a busy hub would else never come to an answer.
+    void refetch({ cancelRefetch: false })
   }, [pulse, refetch, enabled])
   return { data, failed: error ? failure(error) : undefined, again: () => void refetch() }
 }

@@ -13,7 +13,7 @@ import { EVERY_MS, extended, POINTS, path, type Trails } from './trail'
 beforeAll(() => speak('en', false))
 
 describe('a range', () => {
-  const now = Date.parse('2026-11-22T21:04:30Z')
+  const now = Date.parse('2026-11-22T21:04:30.511Z')
   it('begins where the day begins in the time zone of the workspace', () => {
     expect(new Date(dayStart(now, 'Asia/Amman')).toISOString()).toBe('2026-11-22T21:00:00.000Z')
     expect(new Date(dayStart(now, 'UTC')).toISOString()).toBe('2026-11-22T00:00:00.000Z')

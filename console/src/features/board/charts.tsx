@@ -27,6 +27,7 @@ import { meaningOf, titleOf } from './names'
 
 /** How often figures over time follow what is pushed, in milliseconds; those over weeks move slowly. */
 const QUICK_MS = 10_000
+const CALM_MS = 30_000
 const SLOW_MS = 60_000
 /** Groups that are told apart by colour. */
 const GROUPS = 8
@@ -52,6 +53,7 @@ export function Charts(props: ChartsProps) {
   const spoken = useStore(language, (state) => state.language)
   const { range, zone, filters, compare, wall, known, onBehind } = props
   const quick = usePulse(QUICK_MS)
+  const calm = usePulse(CALM_MS)
   const slow = usePulse(SLOW_MS)
   const channels = useChannels()
   const agents = useAgents()
@@ -62,13 +64,13 @@ export function Charts(props: ChartsProps) {
   // Deliveries are known by channel alone.
   const plain = { ...ask, kpis: ask.kpis.filter((one) => one !== 'delivery_rate' || !(filters.agent || filters.label)) }
   const main = useSeries(range, zone, plain, quick)
-  const earlier = useSeries(range, zone, plain, quick, { earlier: true, enabled: compare })
-  const channelled = useSeries(range, zone, { kpis: ['messages_in'], by: 'channel', groups: GROUPS, ...filters }, quick)
+  const earlier = useSeries(range, zone, plain, slow, { earlier: true, enabled: compare })
+  const channelled = useSeries(range, zone, { kpis: ['messages_in'], by: 'channel', groups: GROUPS, ...filters }, calm)
   const peopled = useSeries(
     range,
     zone,
     { kpis: ['messages_out', 'resolved'], by: 'agent', groups: 12, ...filters },
-    quick,
+    calm,
     { bucket: 'none' },
   )
   const hourly = useSeries('month', zone, { kpis: ['messages_in'], ...filters }, slow, { bucket: 'hour' })
