@@ -4884,7 +4884,7 @@ export interface components {
         /** @description Filters to keep under a name. */
         NewSavedView: {
             /** @description What it shows. */
-            filters: components["schemas"]["ViewFilters"];
+            filters: components["schemas"]["NewViewFilters"];
             /** @description What people call it, 1 to 100 characters. */
             name: string;
             /** @description Whether everybody who sees conversations sees it; needs the right to share views. */
@@ -4896,6 +4896,22 @@ export interface components {
             members?: components["schemas"]["UserId"][];
             /** @description What people call it, 1 to 100 characters. */
             name: string;
+        };
+        /** @description Filters of the list of conversations, as the parameters of `GET /conversations` take them. */
+        NewViewFilters: {
+            /** @description Whose: `all`, `none`, `me` or the id of a person. */
+            assignee?: string | null;
+            channel?: components["schemas"]["ChannelId"] | null;
+            /** @description With which label. */
+            label?: string | null;
+            /** @description Those in which the caller was mentioned; goes without `assignee`. */
+            mentioned?: boolean | null;
+            priority?: components["schemas"]["Priority"] | null;
+            status?: components["schemas"]["Status"] | null;
+            /** @description Given to which team: its id, or `none`. */
+            team?: string | null;
+            /** @description Those with messages that the caller has not seen. */
+            unread?: boolean | null;
         };
         /** @description A workspace to make. Whoever makes it becomes its owner. */
         NewWorkspace: {
@@ -5378,7 +5394,7 @@ export interface components {
         };
         /** @description Changes of a saved view; what is absent stays. */
         SavedViewChange: {
-            filters?: components["schemas"]["ViewFilters"] | null;
+            filters?: components["schemas"]["NewViewFilters"] | null;
             /** @description Another name. */
             name?: string | null;
             /** @description Shared or not. */
