@@ -3,7 +3,7 @@ import { useEffect, useState } from 'react'
 import { useStore } from 'zustand'
 import type { Notification as Notice } from '../api/types'
 import { t } from '../i18n'
-import { short } from '../i18n/format'
+import { isolated, short } from '../i18n/format'
 import { Button } from '../ui/button'
 import { Blank, Skeleton } from '../ui/state'
 import { Switch } from '../ui/switch'
@@ -94,7 +94,7 @@ function Row({ notice, close }: { notice: Notice; close: () => void }) {
       <Icon size={16} aria-hidden className={`mt-0.5 shrink-0 ${notice.read ? 'text-soft' : 'text-brand'}`} />
       <span className="min-w-0 flex-1">
         <span className={`block ${notice.read ? '' : 'font-semibold'}`}>
-          {t(`notices.${notice.kind}`, { by, name: notice.contact_name })}
+          {t(`notices.${notice.kind}`, { by: isolated(by), name: isolated(notice.contact_name) })}
           {!notice.read && <span className="sr-only"> ({t('notices.new')})</span>}
         </span>
         <span dir="auto" className="aligned block truncate text-[13px] text-soft">

@@ -5,6 +5,7 @@
 import { createStore } from 'zustand/vanilla'
 import type { Conversation, EventRecord, Me } from '../api/types'
 import { t } from '../i18n'
+import { isolated } from '../i18n/format'
 import type { DeskState } from '../live/state'
 import { store, storedJson } from './storage'
 import { toast } from './toasts'
@@ -77,7 +78,7 @@ async function open(one: Alert): Promise<void> {
 }
 
 export function titleOf(one: Alert): string {
-  return t(`alert.${one.kind}`, { name: one.conversation.contact_name })
+  return t(`alert.${one.kind}`, { name: isolated(one.conversation.contact_name) })
 }
 
 let heard = Number.NEGATIVE_INFINITY

@@ -61,3 +61,6 @@ export function duration(seconds: number): string {
     value,
   )
 }
+
+/** A name inside a sentence, whose direction is its own: what stands around it keeps its place. */
+export const isolated = (name: string): string => `\u2068${name}\u2069`

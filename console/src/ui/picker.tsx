@@ -163,7 +163,9 @@ function Option({ id, item, active, onPoint, onRun }: OptionProps) {
     >
       {item.icon && <span className="grid w-5 shrink-0 place-items-center text-soft">{item.icon}</span>}
       <span className="min-w-0 flex-1">
-        <bdi className="block truncate">{item.title}</bdi>
+        <span dir="auto" className="aligned block truncate">
+          {item.title}
+        </span>
         {item.hint && (
           <span dir="auto" className="aligned block truncate text-xs text-soft">
             {item.hint}

@@ -6,7 +6,7 @@ import { askAgain, useAgents, useLabels, useTeams } from '../../app/people'
 import { type PickItem, pick } from '../../app/pick'
 import { toast, toastFailure } from '../../app/toasts'
 import { t } from '../../i18n'
-import { moment } from '../../i18n/format'
+import { isolated, moment } from '../../i18n/format'
 import type { ConversationChange, LabelsChange } from '../../live/ports'
 import { PRIORITIES } from '../../live/view'
 import { LabelDot, PriorityIcon } from './bits'
@@ -100,7 +100,7 @@ export function pickAssignee(ids: readonly string[]): void {
         group: t('assign.teams'),
         icon: <Users size={15} aria-hidden />,
         checked: held?.team === team.id,
-        run: () => void carryOut(ids, { team: team.id }, t('did.team', { team: team.name })),
+        run: () => void carryOut(ids, { team: team.id }, t('did.team', { team: isolated(team.name) })),
       })),
       {
         id: 'nobody',

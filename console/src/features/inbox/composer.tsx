@@ -6,7 +6,7 @@ import { live } from '../../app/live'
 import { useAgents, useCanned, useChannels } from '../../app/people'
 import { t } from '../../i18n'
 import { match } from '../../i18n/fold'
-import { duration, moment } from '../../i18n/format'
+import { duration, isolated, moment } from '../../i18n/format'
 import { Button, IconButton } from '../../ui/button'
 import { setStatus, snooze } from './actions'
 import { firstName, matching, rendered, type Trigger, triggerAt, unfilled, type Variables } from './canned'
@@ -202,7 +202,7 @@ export function Composer({ conversation, field, mode, onMode, next }: Props) {
         </div>
         {overtaken && (
           <p role="alert" className="mb-2 rounded-md bg-note px-3 py-1.5 text-[13px]">
-            {t('composer.overtaken', { name: agents.get(other)?.name ?? '…' })}
+            {t('composer.overtaken', { name: isolated(agents.get(other)?.name ?? '…') })}
           </p>
         )}
         {warned.length > 0 && (

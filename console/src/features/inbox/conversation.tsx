@@ -23,7 +23,7 @@ import { live, useDesk } from '../../app/live'
 import { useAgents, useChannels } from '../../app/people'
 import { store, stored } from '../../app/storage'
 import { t } from '../../i18n'
-import { moment } from '../../i18n/format'
+import { isolated, moment } from '../../i18n/format'
 import { unread } from '../../live/view'
 import { Button, IconButton } from '../../ui/button'
 import { assignTo, pickAssignee, pickLabels, pickPriority, pickSnooze, setStatus } from './actions'
@@ -331,13 +331,15 @@ function Others({ id }: { id: string }) {
     <div role="status" className="flex flex-wrap gap-x-3 gap-y-1 px-4 pb-1 text-xs text-soft empty:hidden">
       {colleague && (
         <span className="rounded bg-note px-2 py-0.5 font-medium text-warn">
-          {t('thread.colleagueTyping', { name: name(colleague) })}
+          {t('thread.colleagueTyping', { name: isolated(name(colleague)) })}
         </span>
       )}
       {writers.includes('contact') && (
         <span className="blink text-brand">{t('thread.typing', { name: name('contact') })}</span>
       )}
-      {watchers.length > 0 && <span>{t('thread.viewing', { names: watchers.map(name).join(t('list.comma')) })}</span>}
+      {watchers.length > 0 && (
+        <span>{t('thread.viewing', { names: watchers.map((who) => isolated(name(who))).join(t('list.comma')) })}</span>
+      )}
     </div>
   )
 }
