@@ -1,5 +1,5 @@
 /** The workspace: its name and its time zone; for owners, further workspaces. */
-import { type FormEvent, useState } from 'react'
+import { type FormEvent, useId, useState } from 'react'
 import { client, of } from '../../api/client'
 import type { components } from '../../api/schema'
 import { live } from '../../app/live'
@@ -74,13 +74,14 @@ function ZoneField({
   onChange: (zone: string) => void
   disabled?: boolean
 }) {
+  const list = useId()
   const time = clockIn(value, Date.now())
   return (
     <>
       <TextField
         label={t('settings.workspace.zone')}
         dir="ltr"
-        list="settings-zones"
+        list={list}
         autoComplete="off"
         spellCheck={false}
         disabled={disabled}
@@ -89,7 +90,7 @@ function ZoneField({
         hint={time && t('settings.workspace.zoneHint', { time })}
         error={time ? undefined : t('settings.check.zone')}
       />
-      <datalist id="settings-zones">
+      <datalist id={list}>
         {zones().map((one) => (
           <option key={one} value={one} />
         ))}
