@@ -139,6 +139,17 @@ describe('a thread', () => {
     expect(seqs(desk)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9])
   })
 
+  it('that somebody else took says so to whoever has it open', async () => {
+    const { hub } = hubOf(() => 3)
+    const { desk } = deskOf(hub)
+    await desk.open('c')
+    desk.deliver([{ op: 'gone', p: [0, 9], conversation_id: 'c' } as unknown as ServerFrame])
+    expect(desk.state.threads.get('c')).toMatchObject({ state: 'failed', error: { code: 'not_found' } })
+    expect(desk.state.conversations.has('c')).toBe(false)
+    await desk.open('c')
+    expect(seqs(desk)).toEqual([1, 2, 3])
+  })
+
   it('keeps no more than its window, whichever way it is read', () => {
     const page = (from: number, count: number) => Array.from({ length: count }, (_, index) => message(from + index))
     let window = join({ messages: [], newest: 0 }, page(5000, 100), 'end')

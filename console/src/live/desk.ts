@@ -5,7 +5,7 @@
  * are kept sorted as events come, never loaded anew for them. Components read it through `useDesk` with narrow selectors.
  */
 import { createStore } from 'zustand/vanilla'
-import { failure } from '../api/client'
+import { Failure, failure } from '../api/client'
 import type { Conversation, EventRecord, Message, ServerFrame } from '../api/types'
 import { Draft } from './draft'
 import type { ConversationChange, HubPort, LabelsChange, Outcome } from './ports'
@@ -130,6 +130,8 @@ export class Desk {
     this.clock += 1
     this.touched.set(id, this.clock)
     draft.remove(id)
+    // Whoever looks at it is told, instead of being left with nothing.
+    if (id === this.opened) draft.thread(id, { state: 'failed', error: new Failure('not_found', 'it is out of sight') })
   }
 
   private hint(frame: Extract<ServerFrame, { op: 'eph' }>, draft: Draft): void {
