@@ -232,6 +232,22 @@ describe('sending', () => {
     expect(seqs(desk)).toEqual([1, 2, 3])
   })
 
+  it('is tried at once when the connection is back, and forgotten when its event comes first', async () => {
+    const { hub, reply, sends } = hubOf(() => 1)
+    const { desk, kept } = deskOf(hub)
+    await desk.open('c')
+    reply(() => Promise.reject(new Failure('unreachable', 'no network')))
+    desk.send('c', 'message', 'one')
+    await settle()
+    expect(sends).toHaveLength(1)
+    desk.setLink({ state: 'live' })
+    await settle()
+    expect(sends).toHaveLength(2)
+    const mine = message(2, { direction: 'outbound', client_key: 'key-1', status: 'queued' })
+    desk.deliver([event(conversation('c', 2), { type: 'message_added', message: mine })])
+    expect(kept()).toEqual([])
+  })
+
   it('says why the hub refused, goes on with the next, and sends again when asked', async () => {
     const { hub, reply } = hubOf(() => 1)
     const { desk } = deskOf(hub)

@@ -8,7 +8,8 @@ import { createStore } from 'zustand/vanilla'
 import { Failure, failure } from '../api/client'
 import type { Conversation, EventRecord, Message, ServerFrame } from '../api/types'
 import { Draft } from './draft'
-import type { ConversationChange, HubPort, LabelsChange, Outcome } from './ports'
+import { Outbox } from './outbox'
+import type { ConversationChange, DeskPorts, LabelsChange, Outcome } from './ports'
 import type { Link } from './socket'
 import { blank, type DeskState, type List, type Pending, type Thread } from './state'
 import { belongs, order, unread, type View, viewKey } from './view'
@@ -20,41 +21,33 @@ const THREADS = 12
 const LISTS = 8
 /** How many messages a thread is opened with. */
 const OPENING = 60
-/** The longest wait between two tries of a send, and the first. */
-const RETRY_MOST_MS = 15_000
-const RETRY_FIRST_MS = 700
-/** The hub knows a key for 24 hours; a send that is older is not repeated by itself. */
-const KEY_GOOD_MS = 23 * 3600_000
 /** How many conversations one request changes. */
 const BULK = 100
-
-export interface DeskPorts {
-  hub: HubPort
-  me: string
-  now(): number
-  after(ms: number, run: () => void): () => void
-  key(): string
-  /** Keeps what waits to be sent over a reload. */
-  keep(pending: readonly Pending[]): void
-  /** Something happened that may deserve a sound; it is in the state already. */
-  happened?(record: EventRecord): void
-  /** A setting of the workspace is another: canned replies, teams, labels, saved views. */
-  setting?(kind: string): void
-}
 
 export class Desk {
   readonly store = createStore<DeskState>()(blank)
   /** Counts changes by events; what an answer may overwrite is decided by it. */
   private clock = 0
   private touched = new Map<string, number>()
-  private sending = new Set<string>()
   private filling = new Set<string>()
   /** Counts that events told of since they were last asked for. */
   private counted = new Set<string>()
   private opened: string | undefined
   private ended = false
 
-  constructor(private readonly ports: DeskPorts) {}
+  private readonly outbox: Outbox
+
+  constructor(private readonly ports: DeskPorts) {
+    this.outbox = new Outbox({
+      hub: ports.hub,
+      now: ports.now,
+      after: ports.after,
+      key: ports.key,
+      pending: () => this.state.pending,
+      put: (pending) => this.putPending(pending),
+      sent: (one, message) => this.sent(one, message),
+    })
+  }
 
   get state(): DeskState {
     return this.store.getState()
@@ -66,12 +59,13 @@ export class Desk {
 
   end(): void {
     this.ended = true
+    this.outbox.end()
   }
 
   setLink(link: Link): void {
     const was = this.state.link.state
     this.set({ link })
-    if (link.state === 'live' && was !== 'live') this.sendAll()
+    if (link.state === 'live' && was !== 'live') this.outbox.sendAll()
   }
 
   // ---- frames ----
@@ -87,7 +81,9 @@ export class Desk {
       else if (frame.op === 'presence') for (const one of frame.d) draft.presence().set(one.user_id, one)
       else if (frame.op === 'eph') this.hint(frame, draft)
     }
+    const before = this.state.pending
     this.set(draft.changes())
+    if (this.state.pending !== before) this.ports.keep(this.state.pending)
     for (const id of gaps) void this.fill(id)
     if (!this.ports.happened) return
     for (const frame of frames) if (frame.op === 'ev') this.ports.happened(frame.d)
@@ -336,7 +332,7 @@ export class Desk {
         const page = await this.ports.hub.messages(id, last(thread.window), PAGE)
         const now = this.state.threads.get(id)
         if (!now || page.length === 0) return
-        for (const message of page) if (message.client_key) this.settle(message.client_key)
+        for (const message of page) if (message.client_key) this.outbox.settle(message.client_key)
         this.putThread(id, { window: join(now.window, page, 'end') })
       }
     } catch {
@@ -453,40 +449,21 @@ export class Desk {
     }
   }
 
-  send(id: string, kind: Pending['kind'], text: string, mentions: string[] = []): void {
-    const one: Pending = {
-      key: this.ports.key(),
-      conversation_id: id,
-      kind,
-      text,
-      ...(mentions.length > 0 ? { mentions } : {}),
-      at: this.ports.now(),
-      state: 'sending',
-    }
-    this.putPending([...this.state.pending, one])
-    void this.sendIn(id)
+  send(id: string, kind: Pending['kind'], text: string, mentions: readonly string[] = []): void {
+    this.outbox.send(id, kind, text, mentions)
   }
 
   /** What an earlier visit left unsent. */
   resumeSends(pending: readonly Pending[]): void {
-    const tooOld = { code: 'too_old', reason: '' }
-    const now = this.ports.now()
-    this.putPending(
-      pending.map((one) =>
-        now - one.at > KEY_GOOD_MS && one.state !== 'failed' ? { ...one, state: 'failed', error: tooOld } : one,
-      ),
-    )
-    this.sendAll()
+    this.outbox.resume(pending)
   }
 
   retryPending(key: string): void {
-    this.patchPending(key, { state: 'sending', error: undefined })
-    const one = this.state.pending.find((other) => other.key === key)
-    if (one) void this.sendIn(one.conversation_id)
+    this.outbox.retry(key)
   }
 
   dropPending(key: string): void {
-    this.settle(key)
+    this.outbox.settle(key)
   }
 
   async retryMessage(id: string, seq: number): Promise<void> {
@@ -498,51 +475,6 @@ export class Desk {
   private putPending(pending: readonly Pending[]): void {
     this.set({ pending })
     this.ports.keep(pending)
-  }
-
-  private patchPending(key: string, part: Partial<Pending>): void {
-    this.putPending(this.state.pending.map((one) => (one.key === key ? { ...one, ...part } : one)))
-  }
-
-  private settle(key: string): void {
-    if (this.state.pending.some((one) => one.key === key)) {
-      this.putPending(this.state.pending.filter((one) => one.key !== key))
-    }
-  }
-
-  private sendAll(): void {
-    for (const id of new Set(this.state.pending.map((one) => one.conversation_id))) void this.sendIn(id)
-  }
-
-  /** Sends a conversation's messages one after the other, so that they arrive in the order in which they were written. */
-  private async sendIn(id: string): Promise<void> {
-    if (this.sending.has(id)) return
-    this.sending.add(id)
-    let tries = 0
-    try {
-      for (;;) {
-        const one = this.state.pending.find((other) => other.conversation_id === id && other.state !== 'failed')
-        if (!one || this.ended) return
-        try {
-          const { hub } = this.ports
-          const { key, text, mentions = [] } = one
-          this.sent(one, await (one.kind === 'note' ? hub.note(id, key, text, mentions) : hub.send(id, key, text)))
-          tries = 0
-        } catch (error) {
-          const why = failure(error)
-          if (!why.temporary) {
-            this.patchPending(one.key, { state: 'failed', error: { code: why.code, reason: why.message } })
-            continue
-          }
-          this.patchPending(one.key, { state: 'waiting' })
-          tries += 1
-          const wait = Math.min(RETRY_MOST_MS, RETRY_FIRST_MS * 2 ** Math.min(tries - 1, 6))
-          await new Promise<void>((resolve) => this.ports.after(wait, resolve))
-        }
-      }
-    } finally {
-      this.sending.delete(id)
-    }
   }
 
   private sent(one: Pending, message: Message): void {

@@ -1,6 +1,7 @@
-/** What the desk asks of the hub over REST. A port, so that tests need no hub. */
+/** What the desk needs of the world: the hub over REST, a clock, a place to keep things. Ports, so that tests need neither. */
 import { client, of } from '../api/client'
-import type { Conversation, Counts, Message, Notification, Priority, Status } from '../api/types'
+import type { Conversation, Counts, EventRecord, Message, Notification, Priority, Status } from '../api/types'
+import type { Pending } from './state'
 import { parameters, type View } from './view'
 
 export interface ConversationChange {
@@ -37,6 +38,20 @@ export interface HubPort {
   counts(): Promise<Pick<Counts, 'views' | 'notifications'>>
   notices(cursor: string | undefined): Promise<{ items: Notification[]; next?: string }>
   noticesRead(which: { up_to?: number; numbers?: number[] }): Promise<{ unread: number }>
+}
+
+export interface DeskPorts {
+  hub: HubPort
+  me: string
+  now(): number
+  after(ms: number, run: () => void): () => void
+  key(): string
+  /** Keeps what waits to be sent over a reload. */
+  keep(pending: readonly Pending[]): void
+  /** Something happened that may deserve a sound; it is in the state already. */
+  happened?(record: EventRecord): void
+  /** A setting of the workspace is another: canned replies, teams, labels, saved views. */
+  setting?(kind: string): void
 }
 
 const at = (id: string) => ({ path: { conversation_id: id } })
