@@ -56,6 +56,8 @@ use tasks::{Tasks, Working};
 
 /// What waits in the kernel for a connection to be taken.
 const BACKLOG: i32 = 1_024;
+/// How long closing the engines may take beyond the time in which requests end.
+const CLOSING_LIMIT: Duration = Duration::from_secs(1);
 /// The response buffer of a connection, in bytes.
 const WRITE_BUFFER_BYTES: usize = 32 << 10;
 
@@ -234,6 +236,7 @@ impl Application {
         vitals.stopping.store(true, Ordering::Relaxed);
         closing.cancel();
         let limit = Duration::from_secs(config.http.shutdown_timeout_s);
+        let closed_by = tokio::time::Instant::now() + limit + CLOSING_LIMIT;
         let graceful = async {
             if let Some(gateway) = &gateway {
                 gateway.realtime.drain().await;
@@ -251,19 +254,24 @@ impl Application {
             shutdown.cancel();
         }
         let outcome = tasks.outcome();
-        drop(serving.await);
-        if let Err(error) = vitals.tables.sync().await {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "the tables could not be flushed; the log holds what they lack"
-            );
+        let close = async {
+            drop(serving.await);
+            if let Err(error) = vitals.tables.sync().await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the tables could not be flushed; the log holds what they lack"
+                );
+            }
+            // The engines close when the last reference goes; that blocks, so not on a thread of the runtime.
+            drop((tasks, internal));
+            if let Some(leaving) = leaving {
+                leaving.leave().await;
+            }
+            drop(tokio::task::spawn_blocking(move || drop((vitals, gateway))).await);
+        };
+        if tokio::time::timeout_at(closed_by, close).await.is_err() {
+            tracing::warn!("the engines did not close in time: the next start recovers what the log holds");
         }
-        // The engines close when the last reference goes; that blocks, so not on a thread of the runtime.
-        drop((tasks, internal));
-        if let Some(leaving) = leaving {
-            leaving.leave().await;
-        }
-        drop(tokio::task::spawn_blocking(move || drop((vitals, gateway))).await);
         tracing::info!("the hub has stopped");
         outcome
     }

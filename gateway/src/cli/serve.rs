@@ -20,7 +20,7 @@ pub(super) fn run(config: Config, roles: &[String]) -> anyhow::Result<ExitCode> 
         application.run_until_stopped().await
     });
     // Blocking threads that still close files are given a moment; what they do is safe to cut.
-    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    runtime.shutdown_timeout(std::time::Duration::from_millis(500));
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
