@@ -12,6 +12,7 @@ use schemas::conversation::Priority;
 use schemas::kpi::KpiDefinition;
 use schemas::message::{Author, DeliveryStatus};
 use schemas::{Timestamp, WorkspaceId};
+use sentiment::Model;
 
 use crate::fold::cell::{Cell, Count, Lasting};
 use crate::rows::WorkspaceRows;
@@ -28,6 +29,7 @@ pub fn batches(
     let workspace = workspace_id.to_string();
     let mut batches = vec![
         (schema::MESSAGES, messages(&workspace, rows)?),
+        (schema::SENTIMENT, sentiment(&workspace, rows)?),
         (schema::DELIVERIES, deliveries(&workspace, rows)?),
         (schema::CONVERSATIONS, conversations(&workspace, rows)?),
         (schema::CONVERSATION_FACTS, facts(&workspace, rows)?),
@@ -136,6 +138,31 @@ fn messages(workspace: &str, rows: &WorkspaceRows) -> Result<RecordBatch, ArrowE
             lists(rows.iter().map(|row| row.labels.iter())),
             instants(rows.iter().map(|row| Some(row.message.created_at))),
             instants(rows.iter().map(|row| Some(row.recorded_at))),
+        ],
+    )
+}
+
+fn sentiment(workspace: &str, rows: &WorkspaceRows) -> Result<RecordBatch, ArrowError> {
+    let judged: Vec<_> =
+        rows.messages().iter().filter_map(|row| row.sentiment.map(|sentiment| (row, sentiment))).collect();
+    let all = || judged.iter().map(|(row, _)| *row);
+    // Through decimal digits, so that 0.9 is 0.9 in SQL too.
+    let score = |score: f32| (f64::from(score) * 1_000.0).round() / 1_000.0;
+    batch(
+        schema::SENTIMENT,
+        vec![
+            texts(all().map(|_| Some(workspace))),
+            texts(all().map(|row| Some(row.message.id.to_string()))),
+            texts(all().map(|row| Some(row.message.conversation_id.to_string()))),
+            texts(all().map(|row| Some(row.channel_id.to_string()))),
+            texts(all().map(|row| Some(row.contact_id.to_string()))),
+            texts(all().map(|row| row.assignee.map(|id| id.to_string()))),
+            lists(all().map(|row| row.labels.iter())),
+            texts(judged.iter().map(|(_, sentiment)| Some(sentiment.label.as_str()))),
+            Arc::new(judged.iter().map(|(_, sentiment)| Some(score(sentiment.score))).collect::<Float64Array>()),
+            texts(all().map(|_| Some(Model::built_in().version()))),
+            instants(all().map(|row| Some(row.message.created_at))),
+            instants(all().map(|row| Some(row.recorded_at))),
         ],
     )
 }

@@ -6,6 +6,7 @@ use schemas::contact::Contact;
 use schemas::conversation::Conversation;
 use schemas::message::{DeliveryStatus, Message};
 use schemas::{ChannelId, ContactId, ConversationId, EventId, MessageId, Timestamp, UserId};
+use sentiment::Sentiment;
 
 use crate::fold::cell::{Cell, CellKey};
 use crate::fold::fact::Fact;
@@ -26,6 +27,8 @@ pub struct MessageRow {
     pub labels: Vec<String>,
     /// When the hub recorded it.
     pub recorded_at: Timestamp,
+    /// How it sounds, if a customer said something.
+    pub sentiment: Option<Sentiment>,
     /// The message.
     pub message: Message,
 }

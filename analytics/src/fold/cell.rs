@@ -53,11 +53,17 @@ pub enum Count {
     Read,
     /// Messages of this minute that will not arrive.
     Failed,
+    /// Messages of contacts that sound negative.
+    Negative,
+    /// Messages of contacts that sound neither way.
+    Neutral,
+    /// Messages of contacts that sound positive.
+    Positive,
 }
 
 impl Count {
     /// Every count, in the order of a cell.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::MessagesIn,
         Self::MessagesOutHuman,
         Self::MessagesOutBot,
@@ -71,6 +77,9 @@ impl Count {
         Self::Delivered,
         Self::Read,
         Self::Failed,
+        Self::Negative,
+        Self::Neutral,
+        Self::Positive,
     ];
 
     /// Its column.
@@ -89,6 +98,9 @@ impl Count {
             Self::Delivered => "delivered",
             Self::Read => "read",
             Self::Failed => "failed",
+            Self::Negative => "negative",
+            Self::Neutral => "neutral",
+            Self::Positive => "positive",
         }
     }
 }

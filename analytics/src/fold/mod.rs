@@ -19,6 +19,7 @@ use schemas::conversation::{Conversation, Status};
 use schemas::event::{AssignmentReason, Event, EventRecord, Source};
 use schemas::message::{Author, DeliveryError, DeliveryStatus, Direction, Message};
 use schemas::{EventId, MessageId, Timestamp, UserId, WorkspaceId};
+use sentiment::{Label, Model, Sentiment};
 use serde::{Deserialize, Serialize};
 
 use self::cell::{Cell, CellKey, Count, Lasting, WINDOW_MINUTES, minute_of};
@@ -27,7 +28,7 @@ use self::state::{ConversationState, FirstResponse, WorkspaceFold, WorkspaceSnap
 use crate::rows::{AssignmentRow, DeliveryRow, MessageRow, WorkspaceRows};
 
 /// The version of a snapshot. Raised when the fold's rules change, so that all is derived again from the log.
-pub const FOLD_VERSION: u16 = 2;
+pub const FOLD_VERSION: u16 = 3;
 
 /// A snapshot cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -205,8 +206,16 @@ impl Step<'_> {
     }
 
     fn message(&mut self, message: Message) {
+        let sentiment = sentiment_of(&message);
         match (message.direction, &message.author) {
-            (Direction::Inbound, _) => self.count(self.conversation.assignee, Count::MessagesIn),
+            (Direction::Inbound, _) => {
+                let mut delta = Cell::default();
+                delta.add(Count::MessagesIn, 1);
+                if let Some(sentiment) = sentiment {
+                    delta.add(sentiment_count(sentiment.label), 1);
+                }
+                self.add(self.conversation.assignee, &delta);
+            }
             (Direction::Outbound, Author::Agent { user_id }) => self.answered(*user_id),
             (Direction::Outbound, _) => self.count(None, Count::MessagesOutBot),
             (Direction::Note, Author::Agent { user_id }) => self.count(Some(*user_id), Count::Notes),
@@ -228,6 +237,7 @@ impl Step<'_> {
             assignee: self.conversation.assignee,
             labels: self.labels(),
             recorded_at: self.at,
+            sentiment,
             message,
         });
     }
@@ -411,6 +421,21 @@ fn written_at(message_id: MessageId) -> Timestamp {
         i64::try_from(seconds).unwrap_or(0).saturating_mul(1_000).saturating_add(i64::from(nanos / 1_000_000))
     });
     Timestamp::from_unix_millis(millis)
+}
+
+/// How a customer's message sounds; `None` for what is not a customer's or has no text. The built-in model is a part of the
+/// program, so the same program gives the same answer each time, and rows name the model.
+fn sentiment_of(message: &Message) -> Option<Sentiment> {
+    let is_said = message.direction == Direction::Inbound && !message.body.text.trim().is_empty();
+    is_said.then(|| Model::built_in().score(&message.body.text))
+}
+
+const fn sentiment_count(label: Label) -> Count {
+    match label {
+        Label::Negative => Count::Negative,
+        Label::Neutral => Count::Neutral,
+        Label::Positive => Count::Positive,
+    }
 }
 
 /// The count in which a message of this status stands; one that waits to be sent stands in none.

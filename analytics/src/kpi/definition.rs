@@ -11,7 +11,7 @@ macro_rules! files {
 }
 
 /// The files, in the order of the board.
-const FILES: [&str; 27] = files![
+const FILES: [&str; 29] = files![
     "messages_in",
     "messages_out",
     "messages_out_bot",
@@ -39,6 +39,8 @@ const FILES: [&str; 27] = files![
     "read_rate",
     "failure_rate",
     "reopen_rate",
+    "negative_share",
+    "positive_share",
 ];
 
 /// The definitions, in the order of the board.

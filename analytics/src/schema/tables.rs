@@ -35,6 +35,27 @@ pub const MESSAGES: &Table = &Table {
     },
 };
 
+/// How messages sound.
+pub const SENTIMENT: &Table = &Table {
+    name: "sentiment",
+    about: "One row for each message of a customer that has a text: how it sounds, judged by a model that is built in.",
+    newest_of: None,
+    columns: columns! {
+        "workspace_id" Text "id" from "event": "The workspace; the same in every row that you can see.";
+        "message_id" Text "id" from "message_added.message.id": "The message.";
+        "conversation_id" Text "id" from "message_added.message.conversation_id": "The conversation that it belongs to.";
+        "channel_id" Text "id" from "conversation.channel_id": "The channel.";
+        "contact_id" Text "id" from "conversation.contact_id": "The customer.";
+        "assignee_id" Text "id" from "conversation.assignee": "Who handled the conversation when the message came; null if nobody did.";
+        "labels" TextList "names" from "conversation.labels": "The conversation's labels when the message came, sorted.";
+        "sentiment" Text "negative, neutral, positive" from "model": "How it sounds: negative if it complains or reports what went wrong, positive if it thanks or praises, neutral if it asks or informs.";
+        "score" Float "-1 to 1" from "model": "How likely it is positive less how likely it is negative.";
+        "model" Text "version" from "model": "Which model judged it: scores of different models are not to be compared to the last digit.";
+        "created_at" Instant "UTC" from "message_added.message.created_at": "When the hub made the message durable.";
+        "recorded_at" Instant "UTC" from "event.at": "When the hub recorded the message in its log.";
+    },
+};
+
 /// Steps of deliveries.
 pub const DELIVERIES: &Table = &Table {
     name: "deliveries",
@@ -195,6 +216,9 @@ pub const KPI_MINUTE: &Table = &Table {
         "delivered" Int "messages" from "fold": "Of the messages written in this minute, how many have arrived and were not seen. A row may be negative: only sums count.";
         "read" Int "messages" from "fold": "Of the messages written in this minute, how many were seen. A row may be negative: only sums count.";
         "failed" Int "messages" from "fold": "Of the messages written in this minute, how many will not arrive. A row may be negative: only sums count.";
+        "negative" Int "messages" from "fold": "Messages of customers that sound negative.";
+        "neutral" Int "messages" from "fold": "Messages of customers with a text that sounds neither way.";
+        "positive" Int "messages" from "fold": "Messages of customers that sound positive.";
         "first_responses" Int "times" from "fold": "How many first responses.";
         "first_response_micros" Int "microseconds" from "fold": "How long these first responses took together.";
         "first_response_hist" Text "histogram of durations" from "fold": "First responses as bin:count pairs; read it with hist_quantile(hist_merge(first_response_hist), 0.5), which gives seconds within 1 %.";

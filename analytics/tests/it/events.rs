@@ -268,8 +268,14 @@ impl World {
     }
 
     fn message(&mut self, c: usize, direction: Direction, author: Author) {
-        let (now, text) = (self.now, self.text.clone());
+        let now = self.now;
         let conversation = self.conversations.get_mut(&c).unwrap();
+        // Customers are content, angry, or neither.
+        let text = match (direction, c % 3) {
+            (Direction::Inbound, 1) => "it is broken and nobody answers".to_owned(),
+            (Direction::Inbound, 2) => "thank you so much, this is wonderful".to_owned(),
+            _ => self.text.clone(),
+        };
         conversation.last_seq += 1;
         conversation.last_activity_at = now;
         conversation.last_message = Some(LastMessage {

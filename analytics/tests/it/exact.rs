@@ -103,6 +103,8 @@ fn parts(kpi: &str) -> (&'static [&'static str], &'static [&'static str]) {
         "delivery_rate" => (&["delivery_rate"], &["messages_out"]),
         "read_rate" => (&["read_rate"], &["messages_out"]),
         "failure_rate" => (&["failure_rate"], &["messages_out"]),
+        "negative_share" => (&["negative"], &["negative", "neutral", "positive"]),
+        "positive_share" => (&["positive"], &["negative", "neutral", "positive"]),
         "reopen_rate" => (&["reopened"], &["resolved"]),
         _ => (&[], &[]),
     }

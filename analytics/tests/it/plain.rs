@@ -9,6 +9,7 @@ use schemas::event::{Event, EventRecord};
 use schemas::kpi::KpiDimension;
 use schemas::message::{Author, DeliveryStatus, Direction};
 use schemas::{ConversationId, MessageId, Timestamp, UserId};
+use sentiment::Model;
 
 /// Something that counts for a KPI.
 #[derive(Clone, Debug)]
@@ -69,6 +70,7 @@ fn of_conversation(history: &[&EventRecord]) -> Vec<Thing> {
             Event::MessageAdded { message } => match (message.direction, &message.author) {
                 (Direction::Inbound, _) => {
                     add("messages_in", now.assignee, None);
+                    add(Model::built_in().score(&message.body.text).label.as_str(), now.assignee, None);
                     oldest_unanswered.get_or_insert(record.at);
                 }
                 (Direction::Outbound, Author::Agent { user_id }) => {
