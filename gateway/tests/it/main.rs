@@ -19,6 +19,7 @@ mod dead_letters;
 mod desk;
 mod fake_twilio;
 mod kill;
+mod kpis;
 mod openapi;
 mod pages;
 mod pair;
