@@ -303,6 +303,21 @@ fn events() -> Vec<Event> {
             connected: true,
             gateways: BTreeSet::new(),
         },
+        Event::CommandSettled {
+            key: Some("k-1".to_owned()),
+            fingerprint: "00ff".to_owned(),
+            outcome: Outcome::Rejected { code: Rejection::NotFound, reason: "no such conversation".to_owned() },
+            conversation_id: Some(conversation_id()),
+            message_id: Some(message_id),
+            seq: Some(7),
+        },
+    ]
+}
+
+/// One event of every kind of the desk.
+fn desk_events() -> Vec<Event> {
+    let user_id = user_id();
+    vec![
         Event::CountsChanged { views: BTreeMap::from([("open/all".to_owned(), 3)]) },
         Event::NotificationAdded {
             user_id,
@@ -322,14 +337,6 @@ fn events() -> Vec<Event> {
         Event::SettingChanged {
             user_id: Some(user_id),
             change: Box::new(SettingChange::SavedView { saved_view: saved_view() }),
-        },
-        Event::CommandSettled {
-            key: Some("k-1".to_owned()),
-            fingerprint: "00ff".to_owned(),
-            outcome: Outcome::Rejected { code: Rejection::NotFound, reason: "no such conversation".to_owned() },
-            conversation_id: Some(conversation_id()),
-            message_id: Some(message_id),
-            seq: Some(7),
         },
     ]
 }
@@ -360,7 +367,7 @@ fn event_records() -> Vec<(String, EventRecord)> {
         event,
         conversation: Some(Arc::new(conversation())),
     };
-    events().into_iter().map(|event| (kind(&event), record(event))).collect()
+    events().into_iter().chain(desk_events()).map(|event| (kind(&event), record(event))).collect()
 }
 
 /// One of every type that later features will store.
