@@ -53,7 +53,8 @@ export function ConversationList({ view, chosen }: Props) {
     }
   }, [place, chosen, rows])
 
-  if (list?.state === 'failed' && ids.length === 0) {
+  // Events alone would make a forbidden view look whole.
+  if (list?.state === 'failed' && (ids.length === 0 || list.error?.code === 'forbidden')) {
     const code = list.error?.code ?? 'unreachable'
     return (
       <Blank title={code === 'forbidden' ? t('list.forbidden') : t(`error.${code}`)}>
