@@ -39,8 +39,48 @@ pub(crate) struct Entry {
 /// All entries, by the hash of their words.
 #[derive(Debug)]
 pub(crate) struct Lexicon {
-    whole: Vec<(u64, Entry)>,
-    beginnings: Vec<(u64, Entry)>,
+    whole: Entries,
+    beginnings: Entries,
+}
+
+/// Entries by hash, and bits that say for most hashes that there is none: most words are in no list.
+#[derive(Debug)]
+struct Entries {
+    sorted: Vec<(u64, Entry)>,
+    bits: Vec<u64>,
+}
+
+/// How many hashes are told apart by [`Entries::bits`], as a power of two.
+const FILTER_BITS: u32 = 16;
+
+impl Entries {
+    fn of(mut entries: Vec<(u64, Entry)>) -> Self {
+        // The first list that names a word counts: sorting is stable.
+        entries.sort_by_key(|(hash, _)| *hash);
+        entries.dedup_by_key(|(hash, _)| *hash);
+        let mut bits = vec![0; 1 << (FILTER_BITS - 6)];
+        for (hash, _) in &entries {
+            let (place, bit) = Self::place(*hash);
+            if let Some(word) = bits.get_mut(place) {
+                *word |= bit;
+            }
+        }
+        Self { sorted: entries, bits }
+    }
+
+    const fn place(hash: u64) -> (usize, u64) {
+        let number = (hash ^ (hash >> 32)) & ((1 << FILTER_BITS) - 1);
+        ((number >> 6) as usize, 1 << (number & 63))
+    }
+
+    fn find(&self, hash: PhraseHash) -> Option<Entry> {
+        let (place, bit) = Self::place(hash.0);
+        if self.bits.get(place)? & bit == 0 {
+            return None;
+        }
+        let index = self.sorted.binary_search_by_key(&hash.0, |(hash, _)| *hash).ok()?;
+        self.sorted.get(index).map(|(_, entry)| *entry)
+    }
 }
 
 /// A hash that grows byte by byte (FNV-1a, 64 bits), so that a phrase's goes on from its first word's.
@@ -65,31 +105,18 @@ impl Lexicon {
     }
 
     fn parse(lists: &[&str]) -> Self {
-        let mut lexicon = Self { whole: Vec::new(), beginnings: Vec::new() };
+        let (mut whole, mut beginnings) = (Vec::new(), Vec::new());
         for line in lists.iter().flat_map(|list| list.lines()).filter(|line| !line.starts_with('#')) {
             let mut items = line.split_whitespace();
             let Some(entry) = items.next().and_then(parse_head) else { continue };
             for item in items {
-                lexicon.add(item, entry);
+                match item.strip_suffix('*') {
+                    Some(item) => beginnings.extend(hash_of(item).map(|hash| (hash, entry))),
+                    None => whole.extend(hash_of(item).map(|hash| (hash, entry))),
+                }
             }
         }
-        // The first list that names a word counts: sorting is stable.
-        for entries in [&mut lexicon.whole, &mut lexicon.beginnings] {
-            entries.sort_by_key(|(hash, _)| *hash);
-            entries.dedup_by_key(|(hash, _)| *hash);
-        }
-        lexicon
-    }
-
-    fn add(&mut self, item: &str, entry: Entry) {
-        let (item, is_beginning) = item.strip_suffix('*').map_or((item, false), |item| (item, true));
-        let text = Text::of(&item.replace('_', " "));
-        let mut words = text.tokens().iter().filter(|token| matches!(token.kind, Kind::Word | Kind::Emoji));
-        let Some(first) = words.next() else { return };
-        let hash = words.fold(PhraseHash::new().add(text.word(*first).as_bytes()), |hash, token| {
-            hash.add(b"_").add(text.word(*token).as_bytes())
-        });
-        if is_beginning { &mut self.beginnings } else { &mut self.whole }.push((hash.0, entry));
+        Self { whole: Entries::of(whole), beginnings: Entries::of(beginnings) }
     }
 
     /// What a phrase says whose words but the last have the hash `before`, and the hash with the last one.
@@ -98,17 +125,20 @@ impl Lexicon {
         let mut beginning = None;
         for byte in word.as_bytes() {
             hash = hash.add(&[*byte]);
-            if let Some(entry) = find(&self.beginnings, hash) {
+            if let Some(entry) = self.beginnings.find(hash) {
                 beginning = Some(entry);
             }
         }
-        (find(&self.whole, hash).or(beginning), hash)
+        (self.whole.find(hash).or(beginning), hash)
     }
 }
 
-fn find(entries: &[(u64, Entry)], hash: PhraseHash) -> Option<Entry> {
-    let index = entries.binary_search_by_key(&hash.0, |(hash, _)| *hash).ok()?;
-    entries.get(index).map(|(_, entry)| *entry)
+/// The hash of an entry's words.
+fn hash_of(item: &str) -> Option<u64> {
+    let text = Text::of(&item.replace('_', " "));
+    let mut words = text.tokens().iter().filter(|token| matches!(token.kind, Kind::Word | Kind::Emoji));
+    let first = PhraseHash::new().add(text.word(*words.next()?).as_bytes());
+    Some(words.fold(first, |hash, token| hash.add(b"_").add(text.word(*token).as_bytes())).0)
 }
 
 fn parse_head(head: &str) -> Option<Entry> {
@@ -181,7 +211,7 @@ mod tests {
             let entry = super::parse_head(head).unwrap_or_else(|| panic!("{line}"));
             assert!((1.0..=3.0).contains(&entry.valence.abs()), "{line}");
         }
-        assert!(Lexicon::built_in().whole.len() > 1_000);
+        assert!(Lexicon::built_in().whole.sorted.len() > 1_000);
     }
 
     #[test]

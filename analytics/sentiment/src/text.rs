@@ -6,7 +6,7 @@
 //! bound.
 
 /// How much of a message is read, in characters.
-pub const MAX_CHARACTERS: usize = 1_000;
+pub const MAX_CHARACTERS: usize = 800;
 
 /// The most characters of a word that count.
 const MAX_WORD_CHARACTERS: usize = 32;
