@@ -69,6 +69,10 @@ pub enum StoreError {
     Arrow(#[from] ArrowError),
 }
 
+/// Numbers the files of fresh rows. Never twice the same in a process: whoever had a partition open before removes such files
+/// when it lets go of them, which may be after the partition was opened again.
+static NEXT_SEAL: AtomicU64 = AtomicU64::new(0);
+
 /// The files of one table of one workspace.
 type TableFiles = BTreeMap<(WorkspaceId, &'static str), Vec<Arc<DataFile>>>;
 
@@ -96,7 +100,6 @@ pub struct Partition {
     files: TableFiles,
     gaps: Vec<Gap>,
     next_file: u64,
-    next_seal: Arc<AtomicU64>,
 }
 
 /// The rows of a flush, on their way to files.
@@ -137,7 +140,6 @@ pub struct QuerySnapshot {
     files: NamedFiles,
     fresh: Vec<(&'static Table, RecordBatch)>,
     revision: u64,
-    next_seal: Arc<AtomicU64>,
 }
 
 impl Partition {
@@ -158,7 +160,6 @@ impl Partition {
             files: BTreeMap::new(),
             gaps: Vec::new(),
             next_file: 0,
-            next_seal: Arc::new(AtomicU64::new(0)),
         };
         if let Some(manifest) = Manifest::load(root, number)? {
             if manifest.epoch == epoch {
@@ -364,14 +365,7 @@ impl Partition {
                 _ => fresh = batch::batches(workspace_id, &buffer.rows)?,
             }
         }
-        Ok(QuerySnapshot {
-            workspace_id,
-            folder: self.folder(workspace_id),
-            files,
-            fresh,
-            revision,
-            next_seal: Arc::clone(&self.next_seal),
-        })
+        Ok(QuerySnapshot { workspace_id, folder: self.folder(workspace_id), files, fresh, revision })
     }
 
     /// The rows of [`schema::KPI_MINUTE`] of a workspace as of now: in files, and in none yet.
@@ -451,7 +445,7 @@ impl QuerySnapshot {
         let mut files = self.files;
         let mut sealed = Vec::with_capacity(self.fresh.len());
         for (table, batch) in &self.fresh {
-            let number = self.next_seal.fetch_add(1, Ordering::Relaxed);
+            let number = NEXT_SEAL.fetch_add(1, Ordering::Relaxed);
             let path = self.folder.join("fresh").join(format!("{number:012}-{}.arrow", table.name));
             sealed.push((table.name, Arc::new(write_ipc(&path, batch)?)));
         }
