@@ -6,7 +6,7 @@ PROFILE ?= release
 LISTEN ?= 127.0.0.1:8080
 DATA ?= data
 
-.PHONY: help tools tools-to-try run serve build console lint-console test-console test test-cluster lint lint-deploy check clean
+.PHONY: help tools tools-to-try run serve build console lint-console test-console test test-cluster test-browser lint lint-deploy check clean
 
 # The console is built where node is new enough. Elsewhere an existing console/dist is taken, as a release brings one; without
 # either, the hub shows its built-in page.
@@ -65,6 +65,11 @@ test: tools ## Runs every test.
 
 test-cluster: tools ## Runs the contract suites and the end-to-end tests on a real Kafka and a real CQL server.
 	@CARGO="$(CARGO)" deploy/test-cluster.sh
+
+test-browser: tools console ## Tests the console in Chromium, against a real hub with the simulated provider.
+	$(CARGO) build --locked --bin saler --bin saler-load
+	npm --prefix console/tools/e2e ci --no-audit --no-fund
+	npm --prefix console/tools/e2e test
 
 lint: tools ## Checks format, lints and house rules.
 	$(CARGO) fmt --all -- --check
