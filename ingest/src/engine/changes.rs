@@ -138,6 +138,7 @@ impl Changes {
     fn apply_to_workspaces(&self, state: &mut State) {
         for ((workspace_id, view), count) in &self.counts {
             state.with_workspace(*workspace_id, |workspace| {
+                workspace.counts_unwritten = false;
                 if *count == 0 {
                     workspace.counts.remove(view);
                 } else {

@@ -14,7 +14,7 @@ use super::decide::Decider;
 use super::rows;
 
 /// The views in which a conversation is counted.
-fn counted_in(conversation: &Conversation) -> BTreeSet<String> {
+pub(super) fn counted_in(conversation: &Conversation) -> BTreeSet<String> {
     let status = conversation.status;
     let mut views = BTreeSet::from(rows::views_of_all(status, conversation.assignee));
     if status != Status::Resolved {
@@ -33,11 +33,25 @@ fn stays(before: &Conversation, after: &Conversation) -> bool {
         && before.participants == after.participants
 }
 
+/// Lets counts that stand in no rows yet be written with the first that changes: later there are some, and they are believed.
+fn keep_all(view: &mut View<'_>) -> Found<()> {
+    let workspace = view.workspace()?;
+    if !workspace.counts_unwritten {
+        return Ok(());
+    }
+    let workspace_id = view.workspace_id;
+    for (name, count) in &workspace.counts {
+        view.changes.counts.entry((workspace_id, name.clone())).or_insert(*count);
+    }
+    Ok(())
+}
+
 /// Follows a conversation from the views in which it was counted to those in which it is.
 pub(super) fn follow(view: &mut View<'_>, before: Option<&Conversation>, after: &Conversation) -> Found<()> {
     if before.is_some_and(|before| stays(before, after)) {
         return Ok(());
     }
+    keep_all(view)?;
     let old = before.map(counted_in).unwrap_or_default();
     let new = counted_in(after);
     for left in old.difference(&new) {

@@ -11,6 +11,7 @@ use schemas::workspace::Agent;
 use schemas::{ChannelId, ContactId, ConversationId, UserId, WorkspaceId};
 use storage::tables::{Key, Row, Scan, Tables, TablesError};
 
+use super::counts::counted_in;
 use super::rows::{view_of, views_of_all};
 use super::state::{EnginePart, MessageRef, Need, State, StoredConversation, WorkspaceState};
 use crate::outbound::pending::PendingSend;
@@ -147,14 +148,18 @@ impl Loader {
                 workspace.queue.insert((*at, ConversationId::from_bytes(*bytes)));
             }
         }
-        workspace.counts = self.counts(id, &workspace).await?;
+        (workspace.counts, workspace.counts_unwritten) = self.counts(id, &workspace).await?;
         Ok(workspace)
     }
 
-    /// How many conversations stand in each view.
+    /// How many conversations stand in each view, and whether no row says so yet.
     ///
     /// A workspace whose conversations are older than these counts has none: they are made up from its lists.
-    async fn counts(&self, id: WorkspaceId, workspace: &WorkspaceState) -> Result<BTreeMap<String, u64>, TablesError> {
+    async fn counts(
+        &self,
+        id: WorkspaceId,
+        workspace: &WorkspaceState,
+    ) -> Result<(BTreeMap<String, u64>, bool), TablesError> {
         let mut counts = BTreeMap::new();
         for row in scan_all(self.tables.as_ref(), t::VIEW_COUNTS, vec![id.into()]).await? {
             if let ([Value::Text(view)], Some(count)) = (row.key.clustering.as_slice(), row.int("count")) {
@@ -162,44 +167,49 @@ impl Loader {
             }
         }
         if !counts.is_empty() {
-            return Ok(counts);
+            return Ok((counts, false));
         }
         for status in Status::ALL {
             let [all, nobodys] = views_of_all(status, None);
-            if self.count(id, &mut counts, all).await? == 0 {
+            let listed = self.listed(id, &all).await?;
+            if status == Status::Resolved {
+                // There may be very many, and only their holders count.
+                let holders = workspace.agents.keys().map(|user_id| view_of(status, Some(*user_id)));
+                for view in holders.chain([nobodys]) {
+                    let count = self.listed(id, &view).await?.len() as u64;
+                    counts.insert(view, count);
+                }
+                counts.insert(all, listed.len() as u64);
                 continue;
             }
-            self.count(id, &mut counts, nobodys).await?;
-            for user_id in workspace.agents.keys() {
-                self.count(id, &mut counts, view_of(status, Some(*user_id))).await?;
+            for ids in listed.chunks(SCAN_PAGE_ROWS) {
+                let key = |conversation_id: ConversationId| Key::of([id.into(), conversation_id.into()]);
+                let keys = ids.iter().map(|conversation_id| (t::CONVERSATIONS, key(*conversation_id))).collect();
+                for row in self.tables.get_many(keys).await?.iter().flatten() {
+                    for view in counted_in(&row.body(t::CONVERSATIONS)?) {
+                        *counts.entry(view).or_insert(0) += 1;
+                    }
+                }
             }
         }
-        Ok(counts)
+        counts.retain(|_, count| *count > 0);
+        let unwritten = !counts.is_empty();
+        Ok((counts, unwritten))
     }
 
-    async fn count(
-        &self,
-        id: WorkspaceId,
-        counts: &mut BTreeMap<String, u64>,
-        view: String,
-    ) -> Result<u64, TablesError> {
-        let partition = vec![id.into(), view.as_str().into()];
-        let count = scan_all(self.tables.as_ref(), t::CONVERSATION_VIEWS, partition).await?.len() as u64;
-        if count > 0 {
-            counts.insert(view, count);
-        }
-        Ok(count)
-    }
-
-    /// The open conversations that somebody holds, as the list of them says.
-    async fn held(&self, id: WorkspaceId, user_id: UserId) -> Result<BTreeSet<ConversationId>, TablesError> {
-        let view = view_of(Status::Open, Some(user_id));
+    /// The conversations of a list, latest activity first.
+    async fn listed(&self, id: WorkspaceId, view: &str) -> Result<Vec<ConversationId>, TablesError> {
         let rows = scan_all(self.tables.as_ref(), t::CONVERSATION_VIEWS, vec![id.into(), view.into()]).await?;
         let ids = rows.iter().filter_map(|row| match row.key.clustering.as_slice() {
             [_, Value::Uuid(bytes)] => Some(ConversationId::from_bytes(*bytes)),
             _ => None,
         });
         Ok(ids.collect())
+    }
+
+    /// The open conversations that somebody holds, as the list of them says.
+    async fn held(&self, id: WorkspaceId, user_id: UserId) -> Result<BTreeSet<ConversationId>, TablesError> {
+        Ok(self.listed(id, &view_of(Status::Open, Some(user_id))).await?.into_iter().collect())
     }
 
     /// The newest conversation of the contact on the channel: ids are ordered by time, and the table is newest first.

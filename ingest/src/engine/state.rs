@@ -123,6 +123,8 @@ pub(super) struct WorkspaceState {
     pub queue: BTreeSet<(Timestamp, ConversationId)>,
     /// How many conversations stand in each view; empty views are absent.
     pub counts: BTreeMap<String, u64>,
+    /// Whether the counts stand in no rows yet.
+    pub counts_unwritten: bool,
 }
 
 /// A bounded cache of one kind of entity, absent ones included.
