@@ -7,7 +7,7 @@ use std::time::Duration;
 use schemas::api::auth::{Me, Tokens, WorkspaceRole};
 use schemas::channel::Secret;
 use schemas::workspace::Role;
-use schemas::{SessionId, UserId, WorkspaceId};
+use schemas::{SessionId, Timestamp, UserId, WorkspaceId};
 use storage::tables::TablesError;
 
 use super::access_token::{AccessTokens, KeyError};
@@ -136,10 +136,11 @@ impl SignInService {
             return Err(SignInError::Refused);
         };
         self.throttle.succeeded(&email);
-        self.begin_session(&user, *workspace_id, membership).await
+        self.begin_session(&user, *workspace_id, membership, None).await
     }
 
     /// Signs a person who is signed in by a password into another of their workspaces, and ends the sign-in that they had.
+    /// The new one ends no later than the old one would have: only a password begins that time anew.
     ///
     /// # Errors
     /// [`DirectoryError::NotFound`] if they do not belong to it; otherwise as its parts.
@@ -152,17 +153,24 @@ impl SignInService {
         let user = self.directory.user(user_id).await?.filter(|user| !user.disabled).ok_or(SignInError::Refused)?;
         let membership = self.directory.membership(workspace_id, user_id).await?.filter(|member| member.active);
         let membership = membership.ok_or(DirectoryError::NotFound { what: "workspace" })?;
-        let tokens = self.begin_session(&user, workspace_id, &membership).await?;
+        let now = self.directory.now();
+        let session = self.directory.session(session_id).await?.map(|(session, _version)| session);
+        let session = session
+            .filter(|session| session.is_alive(now))
+            .ok_or(SignInError::RefreshRefused(RefreshError::Invalid))?;
+        let tokens = self.begin_session(&user, workspace_id, &membership, Some(session.expires_at)).await?;
         self.directory.revoke_session(session_id).await?;
         self.authenticator.forget_all();
         Ok(tokens)
     }
 
+    /// Begins a sign-in that ends in any case when the role says, and no later than `latest_end`.
     async fn begin_session(
         &self,
         user: &UserRecord,
         workspace_id: WorkspaceId,
         membership: &Membership,
+        latest_end: Option<Timestamp>,
     ) -> Result<Tokens, SignInError> {
         let now = self.directory.now();
         let session_id = SessionId::new(now, &rand::random());
@@ -174,7 +182,7 @@ impl SignInService {
             workspace_id,
             created_at: now,
             last_used_at: now,
-            expires_at: now.after(absolute),
+            expires_at: latest_end.map_or(now.after(absolute), |latest| latest.min(now.after(absolute))),
             idle_s: idle.as_secs(),
             current_hash,
             previous_hash: None,

@@ -209,3 +209,21 @@ async fn a_person_changes_to_another_of_their_workspaces_without_their_password(
     refresh(&app, &changed["refresh_token"]).await.expect(200);
     app.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changing_to_another_workspace_does_not_make_a_sign_in_last_longer() {
+    let app = TestApp::start().await;
+    let tenant = app.tenant("A").await;
+    let mut tokens = sign_in(&app, &tenant, Role::Owner, PASSWORD).await.expect(200);
+    // An owner's sign-in ends after 8 hours without use, and after 24 in any case.
+    for _ in 0..3 {
+        app.clock.advance(Duration::from_hours(7));
+        tokens = refresh(&app, &tokens["refresh_token"]).await.expect(200);
+    }
+    let wish = json!({ "workspace_id": tenant.id });
+    let bearer = tokens["access_token"].as_str();
+    let changed = app.send(Method::POST, "/auth/switch", bearer, Some(&wish), None).await.expect(200);
+    app.clock.advance(Duration::from_hours(4));
+    refresh(&app, &changed["refresh_token"]).await.expect(401);
+    app.stop().await;
+}
