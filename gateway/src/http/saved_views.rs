@@ -21,6 +21,8 @@ use crate::directory::desk::SavedViewEdit;
 
 /// How many saved views are read at a time while those of others are passed over.
 const READ_AT_ONCE: usize = 500;
+/// No label has more characters.
+const LABEL_CHARS: usize = 50;
 
 /// The caller's own saved views and those that others share, first made first.
 #[utoipa::path(
@@ -148,6 +150,9 @@ fn checked(filters: NewViewFilters) -> Result<ViewFilters, ApiError> {
     }
     if let Some(Err(reason)) = filters.team.as_ref().map(|text| text.parse::<TeamFilter>()) {
         return Err(ApiError::invalid("filters.team", reason));
+    }
+    if filters.label.as_ref().is_some_and(|label| label.chars().count() > LABEL_CHARS) {
+        return Err(ApiError::invalid("filters.label", format!("write at most {LABEL_CHARS} characters")));
     }
     if filters.mentioned == Some(true) && filters.assignee.is_some() {
         return Err(ApiError::invalid("filters.assignee", "it does not go with mentioned: send one of them"));

@@ -419,6 +419,7 @@ async fn views_are_kept_for_oneself_or_shared_with_all() {
     for (filters, field) in [
         (json!({ "assignee": "somebody" }), "filters.assignee"),
         (json!({ "team": "x" }), "filters.team"),
+        (json!({ "label": "x".repeat(51) }), "filters.label"),
         (json!({ "mentioned": true, "assignee": "me" }), "filters.assignee"),
         (json!({ "colour": "red" }), "filters.colour"),
     ] {
