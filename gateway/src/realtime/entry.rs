@@ -147,8 +147,9 @@ pub(crate) fn read(partition: u32, record: &Record) -> Result<(Entry, Peeked), s
         ("agent_presence_changed" | "agent_configured", _) => Audience::Members,
         ("channel_configured", _) => Audience::Admins,
         ("counts_changed", _) => Audience::Desk,
-        ("setting_changed" | "notification_added" | "notifications_read", _) => {
-            peek.event.user_id.map_or(Audience::Desk, Audience::Person)
+        ("setting_changed", _) => peek.event.user_id.map_or(Audience::Desk, Audience::Person),
+        ("notification_added" | "notifications_read", _) => {
+            peek.event.user_id.map_or(Audience::Nobody, Audience::Person)
         }
         (name, Some(conversation)) => {
             contact = Some((conversation.channel_id, conversation.contact_address.into_owned()));
