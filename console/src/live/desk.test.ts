@@ -150,6 +150,31 @@ describe('a thread', () => {
     expect(seqs(desk)).toEqual([1, 2, 3])
   })
 
+  it('takes what events say while its messages are on their way', async () => {
+    const { hub } = hubOf(() => 1)
+    const sent = message(2, { direction: 'outbound', status: 'queued' })
+    let answer: (page: Message[]) => void = () => undefined
+    let asked: () => void = () => undefined
+    const asking = new Promise<void>((resolve) => (asked = resolve))
+    hub.conversation = async (id) => conversation(id, 2)
+    hub.messages = () => {
+      asked()
+      return new Promise((resolve) => (answer = resolve))
+    }
+    const { desk } = deskOf(hub)
+    const opening = desk.open('c')
+    await asking
+    const delivered = { type: 'message_status_changed', message_id: 'm2', seq: 2, from: 'sent', to: 'delivered' }
+    desk.deliver([event(conversation('c', 2), delivered), came(3)])
+    answer([message(1), sent])
+    await opening
+    expect(desk.state.threads.get('c')?.window.messages.map((one) => [one.seq, one.status])).toEqual([
+      [1, undefined],
+      [2, 'delivered'],
+      [3, undefined],
+    ])
+  })
+
   it('keeps no more than its window, whichever way it is read', () => {
     const page = (from: number, count: number) => Array.from({ length: count }, (_, index) => message(from + index))
     let window = join({ messages: [], newest: 0 }, page(5000, 100), 'end')

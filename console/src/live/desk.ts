@@ -23,6 +23,8 @@ const LISTS = 8
 const OPENING = 60
 /** How many conversations one request changes. */
 const BULK = 100
+/** How many events of a thread are remembered while a page of it is on its way. */
+const HEARD = 2000
 
 export class Desk {
   readonly store = createStore<DeskState>()(blank)
@@ -30,6 +32,8 @@ export class Desk {
   private clock = 0
   private touched = new Map<string, number>()
   private filling = new Set<string>()
+  /** What events say of a thread while pages of it are on their way: an answer may be older than they are. */
+  private heard = new Map<string, Set<EventRecord['event'][]>>()
   /** Counts that events told of since they were last asked for. */
   private counted = new Set<string>()
   private opened: string | undefined
@@ -106,6 +110,7 @@ export class Desk {
     this.clock += 1
     this.touched.set(conversation.id, this.clock)
     draft.upsert(conversation, this.opened)
+    for (const one of this.heard.get(conversation.id) ?? []) if (one.length < HEARD) one.push(event)
     if (event.type === 'message_added') {
       const { message } = event
       if (message.client_key) draft.settle(message.client_key)
@@ -299,15 +304,35 @@ export class Desk {
       const end = conversation.last_seq
       const window = known?.state === 'ready' && known.following ? known.window : EMPTY
       const from = Math.max(0, end - Math.min(PAGE, Math.max(OPENING, end - first(window) + 1)))
-      const page = await this.ports.hub.messages(id, from, PAGE)
+      const page = await this.messages(id, from, PAGE)
       const thread = this.state.threads.get(id)
       if (!thread) return
       const base = thread.state === 'ready' ? thread.window : EMPTY
-      const joined = join({ ...base, newest: Math.max(base.newest, end) }, page, 'end')
+      const newest = Math.max(base.newest, end, this.state.conversations.get(id)?.last_seq ?? 0)
+      const joined = join({ ...base, newest }, page, 'end')
       this.putThread(id, { window: joined, state: 'ready', error: undefined })
       await this.fill(id)
     } catch (error) {
       if (this.state.threads.get(id)?.state !== 'ready') this.putThread(id, { state: 'failed', error: failure(error) })
+    }
+  }
+
+  /** A page of a thread, with what events have said of it since it was asked for. */
+  private async messages(id: string, afterSeq: number, limit: number): Promise<Message[]> {
+    const heard: EventRecord['event'][] = []
+    const all = this.heard.get(id) ?? new Set()
+    this.heard.set(id, all.add(heard))
+    try {
+      const page = await this.ports.hub.messages(id, afterSeq, limit)
+      const window = heard.reduce(
+        (known, event) =>
+          event.type === 'message_added' ? added(known, event.message, true).window : changed(known, event),
+        { messages: page, newest: 0 },
+      )
+      return window.messages
+    } finally {
+      all.delete(heard)
+      if (all.size === 0) this.heard.delete(id)
     }
   }
 
@@ -329,7 +354,7 @@ export class Desk {
       for (;;) {
         const thread = this.state.threads.get(id)
         if (!thread?.following || atEnd(thread.window)) return
-        const page = await this.ports.hub.messages(id, last(thread.window), PAGE)
+        const page = await this.messages(id, last(thread.window), PAGE)
         const now = this.state.threads.get(id)
         if (!now || page.length === 0) return
         for (const message of page) if (message.client_key) this.outbox.settle(message.client_key)
@@ -359,7 +384,7 @@ export class Desk {
     if (!want) return
     this.putThread(id, { paging: true })
     try {
-      const page = await this.ports.hub.messages(id, want.after_seq, want.limit)
+      const page = await this.messages(id, want.after_seq, want.limit)
       const now = this.state.threads.get(id)
       if (now) this.putThread(id, { window: join(now.window, page, side), paging: false })
     } catch (error) {
@@ -375,7 +400,7 @@ export class Desk {
     if (atEnd(thread.window)) return
     const from = Math.max(0, thread.window.newest - OPENING)
     try {
-      const page = await this.ports.hub.messages(id, from, PAGE)
+      const page = await this.messages(id, from, PAGE)
       const now = this.state.threads.get(id)
       if (now) this.putThread(id, { window: join(now.window, page, 'end') })
     } catch (error) {
@@ -387,7 +412,7 @@ export class Desk {
   async show(id: string, seq: number): Promise<void> {
     const thread = this.state.threads.get(id)
     if (!thread || (seq >= first(thread.window) && seq <= last(thread.window))) return
-    const page = await this.ports.hub.messages(id, Math.max(0, seq - PAGE / 2), PAGE)
+    const page = await this.messages(id, Math.max(0, seq - PAGE / 2), PAGE)
     const now = this.state.threads.get(id)
     if (now) this.putThread(id, { window: join(now.window, page, 'start'), following: false })
   }
