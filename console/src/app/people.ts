@@ -33,8 +33,16 @@ const known = createStore<Readonly<Record<string, ReadonlyMap<string, unknown>>>
 const watchers = new Map<string, () => void>()
 const EMPTY: ReadonlyMap<string, unknown> = new Map()
 
-session.subscribe((now) => {
-  if (now.state !== 'out') return
+/** Whose lists are watched: another person, or another workspace, begins anew. */
+const owner = (): string => {
+  const now = session.getState()
+  return now.state === 'in' ? `${now.me.workspace_id}/${now.me.user_id}` : ''
+}
+let watched = owner()
+
+session.subscribe(() => {
+  if (owner() === watched) return
+  watched = owner()
   for (const end of watchers.values()) end()
   watchers.clear()
   known.setState({}, true)

@@ -11,7 +11,7 @@ import { Button, IconButton } from '../../ui/button'
 import { setStatus, snooze } from './actions'
 import { firstName, matching, rendered, type Trigger, triggerAt, unfilled, type Variables } from './canned'
 import { useContact } from './contact'
-import { type Draft, draftOf, keepDraft } from './drafts'
+import { type Draft, draftOf, draftsKey, keepDraft } from './drafts'
 import { mentioned } from './mentions'
 import { type Suggestion, Suggestions, variableName } from './suggestions'
 
@@ -53,22 +53,23 @@ function useVariables(conversation: Conversation): Variables {
 /** Text that is kept as it is typed, and the number of the newest message when it was begun. */
 function useDraft(id: string, mode: Draft['mode'], newest: number) {
   const [text, setText] = useState(() => draftOf(id).text)
+  const [key] = useState(draftsKey)
   const begun = useRef(draftOf(id).seq ?? newest)
   const latest = useRef<Draft>({ mode, text })
   latest.current = { mode, text, seq: begun.current }
   useEffect(() => {
-    const timer = setTimeout(() => keepDraft(id, latest.current), DRAFT_AFTER_MS)
+    const timer = setTimeout(() => keepDraft(id, latest.current, key), DRAFT_AFTER_MS)
     return () => clearTimeout(timer)
-  }, [id, mode, text])
+  }, [id, mode, text, key])
   // What was typed last is kept when the conversation is left, and when the tab is.
   useEffect(() => {
-    const keep = () => keepDraft(id, latest.current)
+    const keep = () => keepDraft(id, latest.current, key)
     window.addEventListener('pagehide', keep)
     return () => {
       window.removeEventListener('pagehide', keep)
       keep()
     }
-  }, [id])
+  }, [id, key])
   const write = (value: string) => {
     if (!latest.current.text) begun.current = newest
     latest.current = { ...latest.current, text: value, seq: begun.current }
@@ -129,7 +130,7 @@ export function Composer({ conversation, field, mode, onMode, next }: Props) {
     desk.send(id, mode, trimmed, note ? mentioned(trimmed, agents.values()) : [])
     write('')
     setTrigger(undefined)
-    keepDraft(id, { mode, text: '' })
+    keepDraft(id, { mode, text: '' }, draftsKey())
     field.current?.focus()
     if (!andResolve) return
     next()

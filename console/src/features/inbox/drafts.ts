@@ -15,7 +15,9 @@ type Drafts = Readonly<Record<string, Draft>>
 
 /** The most drafts that are kept: the oldest give way. */
 const MOST = 200
-const storeKey = () => {
+
+/** Where the drafts of whoever is signed in are kept. */
+export const draftsKey = (): string => {
   const { me } = live()
   return `saler.drafts.${me.workspace_id}.${me.user_id}`
 }
@@ -24,7 +26,7 @@ const drafts = createStore<{ key: string; all: Drafts }>()(() => ({ key: '', all
 
 /** The drafts of whoever is signed in. */
 function all(): Drafts {
-  const key = storeKey()
+  const key = draftsKey()
   if (drafts.getState().key !== key) drafts.setState({ key, all: storedJson<Drafts>(key, {}) })
   return drafts.getState().all
 }
@@ -46,13 +48,15 @@ export function useDrafted(id: string): boolean {
   return useStore(drafts, (state) => state.all[id] !== undefined)
 }
 
-export function keepDraft(id: string, draft: Draft): void {
-  const known = all()
+/** Keeps a draft among those of `key`: who left a conversation may have signed out with it, or gone to another workspace. */
+export function keepDraft(id: string, draft: Draft, key: string): void {
+  const isShown = drafts.getState().key === key
+  const known = isShown ? drafts.getState().all : storedJson<Drafts>(key, {})
   const { [id]: old, ...rest } = known
   if (draft.text === (old?.text ?? '') && draft.mode === (old?.mode ?? draft.mode)) return
   const entries = Object.entries(rest).slice(1 - MOST)
   if (draft.text) entries.push([id, draft])
   const next = Object.fromEntries(entries)
-  drafts.setState({ all: next })
-  store(storeKey(), entries.length > 0 ? JSON.stringify(next) : undefined)
+  if (isShown) drafts.setState({ all: next })
+  store(key, entries.length > 0 ? JSON.stringify(next) : undefined)
 }
