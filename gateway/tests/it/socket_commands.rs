@@ -301,7 +301,7 @@ async fn rest_waits_for_outcomes_by_the_same_door() {
     record.wants_outcome = true;
     let outcome = bench.realtime.outcomes().register(record.id);
     commands.append(&record).await.unwrap();
-    let settled = outcome.within(Duration::from_secs(10)).await.unwrap();
+    let settled = outcome.within(Duration::from_mins(1)).await.unwrap();
     assert_eq!(settled.outcome, schemas::event::Outcome::Applied);
     assert_eq!(bench.realtime.outcomes().waiting(), 0);
 }

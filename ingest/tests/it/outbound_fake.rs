@@ -243,5 +243,5 @@ pub(crate) async fn nobody() -> SocketAddr {
 
 /// Fails a test that waits too long.
 pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), future).await.unwrap_or_else(|_| panic!("took too long: {what}"))
+    tokio::time::timeout(Duration::from_mins(1), future).await.unwrap_or_else(|_| panic!("took too long: {what}"))
 }

@@ -548,6 +548,8 @@ async fn a_channel_that_hangs_holds_up_no_other() {
     slow.plan(std::iter::repeat_n(Act::Hang { taken: false }, 100));
     let mut hub = Hub::new();
     hub.settings.in_flight_per_channel = 4;
+    // No call that hangs ends while the test runs.
+    hub.call_timeout = Duration::from_mins(5);
     hub.start_engine();
     hub.configure(&slow_record).await;
     hub.configure(&fast_record).await;
@@ -558,10 +560,8 @@ async fn a_channel_that_hangs_holds_up_no_other() {
     hub.start_worker();
     within("a hanging call", slow.wait_for_posts(4)).await;
     let conversation = hub.contact_writes(&fast_record, "+966500").await;
-    let asked_at = tokio::time::Instant::now();
     let id = hub.send(&fast_record, conversation, "fast").await;
     hub.status(id, DeliveryStatus::Sent).await;
-    assert!(asked_at.elapsed() < Duration::from_secs(5), "{:?}", asked_at.elapsed());
     assert_eq!(slow.posts().len(), 4, "no more than four at a time");
     assert_eq!(fast.taken(), ["fast"]);
     hub.stop_worker().await;
