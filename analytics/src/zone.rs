@@ -2,7 +2,8 @@
 //!
 //! Every instant lies in exactly one bucket of a kind, and buckets follow each other without holes, whatever the zone does:
 //! a day may have 23 or 25 hours, may begin at one o'clock, and a change of the clock within an hour ends that bucket. Days
-//! are those of the local date; minutes and hours begin where local clocks show them to.
+//! are those of the local date; minutes and hours begin where local clocks show them to. Where clocks go back over midnight, the
+//! day begins at the first midnight: what they show again of the day before belongs to the new one.
 
 use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
@@ -39,30 +40,30 @@ const DAY_SECONDS: i64 = 86_400;
 
 /// Where the bucket begins that holds an instant; `None` for [`KpiBucket::None`], which has no beginning.
 pub fn bucket_start(bucket: KpiBucket, zone: Tz, at: Timestamp) -> Option<Timestamp> {
-    let date = || local(zone, at).date();
+    let date = day_of(zone, at);
     Some(match bucket {
         KpiBucket::None => return None,
         KpiBucket::Minute => short_bucket(60, zone, at),
         KpiBucket::QuarterHour => short_bucket(15 * 60, zone, at),
         KpiBucket::Hour => short_bucket(60 * 60, zone, at),
-        KpiBucket::Day => midnight(zone, date()),
-        KpiBucket::Week => midnight(zone, monday(date())),
-        KpiBucket::Month => midnight(zone, date().with_day(1).unwrap_or_else(date)),
+        KpiBucket::Day => midnight(zone, date),
+        KpiBucket::Week => midnight(zone, monday(date)),
+        KpiBucket::Month => midnight(zone, date.with_day(1).unwrap_or(date)),
     })
 }
 
 /// Where the bucket after the one that holds an instant begins.
 pub fn next_start(bucket: KpiBucket, zone: Tz, at: Timestamp) -> Option<Timestamp> {
     let start = bucket_start(bucket, zone, at)?;
-    let date = || local(zone, at).date();
+    let date = day_of(zone, at);
     let following = match bucket {
         KpiBucket::None => return None,
         KpiBucket::Minute => return after_short(60, bucket, zone, start),
         KpiBucket::QuarterHour => return after_short(15 * 60, bucket, zone, start),
         KpiBucket::Hour => return after_short(60 * 60, bucket, zone, start),
-        KpiBucket::Day => date().checked_add_days(Days::new(1)),
-        KpiBucket::Week => monday(date()).checked_add_days(Days::new(7)),
-        KpiBucket::Month => date().with_day(1).and_then(|first| first.checked_add_months(Months::new(1))),
+        KpiBucket::Day => date.checked_add_days(Days::new(1)),
+        KpiBucket::Week => monday(date).checked_add_days(Days::new(7)),
+        KpiBucket::Month => date.with_day(1).and_then(|first| first.checked_add_months(Months::new(1))),
     }?;
     // A date that a zone has left out begins and ends at the same instant: the bucket is that of the day after.
     let found = midnight(zone, following);
@@ -105,6 +106,13 @@ fn short_bucket(seconds: i64, zone: Tz, at: Timestamp) -> Timestamp {
         }
     }
     Timestamp::from_unix_seconds(after)
+}
+
+/// The day to which an instant counts: the local date, or the one after it, if that has begun and clocks then went back.
+fn day_of(zone: Tz, at: Timestamp) -> NaiveDate {
+    let date = local(zone, at).date();
+    let following = date.checked_add_days(Days::new(1));
+    following.filter(|following| midnight(zone, *following) <= at).unwrap_or(date)
 }
 
 fn midnight(zone: Tz, date: NaiveDate) -> Timestamp {
@@ -174,7 +182,9 @@ mod tests {
             prop_assert_eq!(bucket_start(bucket, zone, last), Some(start));
             prop_assert_eq!(bucket_start(bucket, zone, next), Some(next));
             if bucket == KpiBucket::Day {
-                prop_assert_eq!(local(zone, start).date(), local(zone, at).date());
+                let ahead = (local(zone, start).date() - local(zone, at).date()).num_days();
+                let went_back = offset(zone, at) < offset(zone, start);
+                prop_assert!(ahead == 0 || ahead == 1 && went_back, "{start} {at}");
             }
         }
 
@@ -195,6 +205,19 @@ mod tests {
         let cairo = starts_of("Africa/Cairo", "2026-04-23T21:59:59Z", "2026-04-24T21:00:00Z");
         assert_eq!(cairo, ["2026-04-22T22:00:00Z", "2026-04-23T22:00:00Z"].map(instant));
         assert_eq!(local(zone("Africa/Cairo"), cairo[1]).to_string(), "2026-04-24 01:00:00");
+    }
+
+    #[test]
+    fn what_clocks_show_again_after_midnight_belongs_to_the_new_day() {
+        // One minute after midnight it became 23:01 of the day before.
+        let zone = zone("America/St_Johns");
+        let found = starts(KpiBucket::Day, zone, instant("2009-10-31T12:00:00Z"), instant("2009-11-02T12:00:00Z"), 10);
+        assert_eq!(found, ["2009-10-31T02:30:00Z", "2009-11-01T02:30:00Z", "2009-11-02T03:30:00Z"].map(instant));
+        let again = instant("2009-11-01T02:45:00Z");
+        assert_eq!(local(zone, again).to_string(), "2009-10-31 23:15:00");
+        for (bucket, start) in [(KpiBucket::Day, found[1]), (KpiBucket::Month, found[1])] {
+            assert_eq!(bucket_start(bucket, zone, again), Some(start));
+        }
     }
 
     #[test]
