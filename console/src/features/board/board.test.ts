@@ -176,6 +176,9 @@ describe('what stands behind a number', () => {
       /kind = 'first_response' AND seconds > 10 AND seconds <= 30 AND agent_id = 'a'/,
     )
     expect(behind({ kpi: 'open', label: 'vip', title: '' })).toContain("array_has(c.labels, 'vip')")
+    const delivered = behind({ kpi: 'delivery_rate', title: '' })
+    expect(delivered).toContain("status IN ('delivered', 'read')")
+    expect(delivered, 'a message that was seen has arrived once').toContain('count(DISTINCT message_id) AS amount')
   })
   it('is nothing for a number that no conversations stand behind', () => {
     expect(behind({ kpi: 'unheard_of', title: '' })).toBeUndefined()

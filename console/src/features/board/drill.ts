@@ -1,4 +1,4 @@
-/** The conversations behind a number, as one query: the same rows that the number counts. */
+/** The conversations behind a number, as one query. */
 
 import type { Filters } from '../../data/kpi'
 import { instant, quoted } from '../../data/sql'
@@ -58,8 +58,9 @@ const STEPS: Record<string, string> = {
   closed: 'c.first_reply_at IS NOT NULL AND c.resolved_at IS NOT NULL',
 }
 
+/** Of deliveries: messages that have come so far. One that failed and was sent again is among those that failed, too. */
 const STATUSES: Record<string, string> = {
-  delivery_rate: "status = 'delivered'",
+  delivery_rate: "status IN ('delivered', 'read')",
   read_rate: "status = 'read'",
   failure_rate: "status = 'failed'",
 }
@@ -126,7 +127,11 @@ LIMIT ${LISTED}`
   const status = own(STATUSES, what.kpi)
   if (status) {
     const only = what.channel ? { channel: what.channel } : {}
-    return joined('deliveries', 'count(*)', [status, ...times('written_at', what), ...filters(only, '', '')])
+    return joined('deliveries', 'count(DISTINCT message_id)', [
+      status,
+      ...times('written_at', what),
+      ...filters(only, '', ''),
+    ])
   }
   const fact = own(FACTS, what.kpi)
   if (!fact) return undefined
