@@ -81,7 +81,8 @@ export function ConversationList({ view, chosen }: Props) {
       </ul>
       {list.state === 'failed' && (
         <div className="p-3 text-center">
-          <Button onClick={() => void desk.more(view)}>{t('error.retry')}</Button>
+          {/* From its beginning: what failed may have been that, and events may be missing. */}
+          <Button onClick={() => void desk.load(view)}>{t('error.retry')}</Button>
         </div>
       )}
     </div>
