@@ -195,6 +195,7 @@ async fn a_workspace_sees_only_itself() {
         "SELECT * FROM deliveries",
         "SELECT * FROM assignments",
         "SELECT * FROM contacts",
+        "SELECT * FROM sentiment",
         "SELECT * FROM catalogue_tables",
         "SELECT * FROM kpi_minute",
         "SELECT * FROM catalogue",
