@@ -207,8 +207,8 @@ mod tests {
             "CREATE TABLE IF NOT EXISTS \"hub\".\"conversation_views\" (\"workspace_id\" blob, \"view\" text, \
              \"last_activity_at\" bigint, \"conversation_id\" blob, PRIMARY KEY ((\"workspace_id\", \"view\"), \
              \"last_activity_at\", \"conversation_id\")) WITH CLUSTERING ORDER BY (\"last_activity_at\" DESC, \
-             \"conversation_id\" DESC) AND comment = 'Lists of conversations: `view` is a status and who holds it, such as \
-             `open/all` or `open/none` or `open/<user>`.' AND gc_grace_seconds = 10800 AND compaction = {'class': \
+             \"conversation_id\" DESC) AND comment = 'Lists of conversations: `view` is a status and whose, such as `open/all`, \
+             `open/none`, `open/<user>`, `open/team:<team>`.' AND gc_grace_seconds = 10800 AND compaction = {'class': \
              'LeveledCompactionStrategy', 'tombstone_threshold': '0.1', 'tombstone_compaction_interval': '3600'}"
         );
         assert!(create_table("hub", t::TIMERS, 1).contains("gc_grace_seconds = 600 "));
