@@ -185,7 +185,7 @@ export const test = base.extend<object, { hub: Hub }>({
       await use(hub)
       await hub.stop()
     },
-    { scope: 'worker', timeout: 90_000 },
+    { scope: 'worker', timeout: 180_000 },
   ],
 })
 export { expect } from '@playwright/test'

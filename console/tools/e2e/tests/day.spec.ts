@@ -1,7 +1,7 @@
 /** An agent's day: a message comes in, is answered, noted, labelled, resolved; the hub dies and comes back. */
 
 import type { Page } from '@playwright/test'
-import { ENGLISH, expect, type Hub, signIn, test } from '../hub'
+import { ENGLISH, expect, type Hub, PEOPLE, signIn, test } from '../hub'
 
 const list = (page: Page) => page.getByTestId('conversations')
 const thread = (page: Page) => page.getByRole('region', { name: 'Messages' })
@@ -76,6 +76,22 @@ test('a draft outlives the page', async ({ page, hub }) => {
   await answerField(page).fill('Half an ans')
   await page.reload()
   await expect(answerField(page)).toHaveValue('Half an ans')
+})
+
+test('signing out of an open conversation leads to the sign-in page, and keeps the draft', async ({ page, hub }) => {
+  await signIn(page, hub, 'manager', ENGLISH)
+  await arrives(page, hub, '+966500000022', 'Still there?')
+  await list(page).getByRole('link', { name: '+966500000022' }).click()
+  await answerField(page).fill('One mom')
+  await page.getByRole('button', { name: 'Account' }).click()
+  await page.getByRole('menuitem', { name: 'Sign out' }).click()
+  await expect(page.locator('input[type=email]')).toBeVisible()
+  const [email, password] = PEOPLE.manager
+  await page.locator('input[type=email]').fill(email)
+  await page.locator('input[type=password]').fill(password)
+  await page.locator('button[type=submit]').click()
+  await list(page).getByRole('link', { name: '+966500000022' }).click()
+  await expect(answerField(page)).toHaveValue('One mom')
 })
 
 test('what is sent while the hub is gone is kept and sent once', async ({ page, hub }) => {
