@@ -50,7 +50,7 @@ pub async fn put(
     let CannedReplyChange { text, title, language } = body.0;
     let says = CannedReplyText { text, title, language };
     let canned_reply = state.directory.put_canned_reply(caller.workspace_id, &path.0, says, caller.user_id).await?;
-    announce(&state, &caller, None, SettingChange::CannedReply { canned_reply: canned_reply.clone() }).await?;
+    announce(&state, &caller, None, SettingChange::CannedReply { canned_reply: canned_reply.clone() }).await;
     Ok(web::Json(canned_reply))
 }
 
@@ -62,7 +62,7 @@ pub async fn put(
 )]
 pub async fn remove(state: State, caller: Caller, path: ValidPath<String>) -> Result<HttpResponse, ApiError> {
     state.directory.remove_canned_reply(caller.workspace_id, &path.0).await?;
-    announce(&state, &caller, None, SettingChange::CannedReplyRemoved { shortcut: path.0 }).await?;
+    announce(&state, &caller, None, SettingChange::CannedReplyRemoved { shortcut: path.0 }).await;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -83,20 +83,20 @@ fn done(settled: Option<Settled>) -> Result<Done, ApiError> {
     Ok(Done { repeated, conversation_id, message_id, seq })
 }
 
-/// Lets whoever shows a setting hear that it was changed; only `user_id`, if it is theirs alone. The setting is stored already:
-/// whoever misses this has it when they load it anew.
+/// Lets whoever shows a setting hear that it was changed; only `user_id`, if it is theirs alone.
 ///
-/// # Errors
-/// [`ErrorCode::Unavailable`] if it could not be appended.
-pub async fn announce(
-    state: &AppState,
-    caller: &Principal,
-    user_id: Option<UserId>,
-    change: SettingChange,
-) -> Result<(), ApiError> {
+/// The setting is stored already, so a caller is not told of a failure: repeating the change would not mend it. Whoever
+/// misses the announcement has the setting when they load it anew.
+pub async fn announce(state: &AppState, caller: &Principal, user_id: Option<UserId>, change: SettingChange) {
     let command = Command::AnnounceSetting { user_id, change: Box::new(change) };
-    state.commands.append(&state.commands.record(caller.workspace_id, actor(caller), command)).await?;
-    Ok(())
+    let record = state.commands.record(caller.workspace_id, actor(caller), command);
+    if let Err(error) = state.commands.append(&record).await {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            workspace.id = %caller.workspace_id,
+            "a changed setting could not be announced: consoles show it when they load it anew"
+        );
+    }
 }
 
 fn unknown() -> ApiError {

@@ -62,7 +62,7 @@ pub async fn create(state: State, caller: Caller, body: ValidJson<NewSavedView>)
     }
     let filters = checked(filters)?;
     let view = state.directory.create_saved_view(caller.workspace_id, caller.user_id, &name, shared, filters).await?;
-    tell(&state, &caller, &view).await?;
+    tell(&state, &caller, &view).await;
     Ok(HttpResponse::Created().json(view))
 }
 
@@ -90,9 +90,9 @@ pub async fn change(
     let view = state.directory.change_saved_view(caller.workspace_id, before, edit).await?;
     if was_shared && !view.shared {
         // To everybody first: whose it is then hears that they still have it.
-        announce(&state, &caller, None, SettingChange::SavedViewRemoved { saved_view_id: view.id }).await?;
+        announce(&state, &caller, None, SettingChange::SavedViewRemoved { saved_view_id: view.id }).await;
     }
-    tell(&state, &caller, &view).await?;
+    tell(&state, &caller, &view).await;
     Ok(web::Json(view))
 }
 
@@ -106,7 +106,7 @@ pub async fn remove(state: State, caller: Caller, path: ValidPath<SavedViewId>) 
     let view = changeable(&state, &caller, path.0).await?;
     state.directory.remove_saved_view(caller.workspace_id, view.id).await?;
     let change = SettingChange::SavedViewRemoved { saved_view_id: view.id };
-    announce(&state, &caller, only_for(&view), change).await?;
+    announce(&state, &caller, only_for(&view), change).await;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -139,8 +139,8 @@ fn only_for(view: &SavedView) -> Option<UserId> {
     (!view.shared).then_some(view.owner)
 }
 
-async fn tell(state: &AppState, caller: &Principal, view: &SavedView) -> Result<(), ApiError> {
-    announce(state, caller, only_for(view), SettingChange::SavedView { saved_view: view.clone() }).await
+async fn tell(state: &AppState, caller: &Principal, view: &SavedView) {
+    announce(state, caller, only_for(view), SettingChange::SavedView { saved_view: view.clone() }).await;
 }
 
 /// Filters that the list would take.

@@ -52,7 +52,7 @@ pub async fn get(state: State, caller: Caller, path: ValidPath<TeamId>) -> Resul
 )]
 pub async fn create(state: State, caller: Caller, body: ValidJson<NewTeam>) -> Result<HttpResponse, ApiError> {
     let team = state.directory.create_team(caller.workspace_id, &body.0.name, body.0.members).await?;
-    announce(&state, &caller, None, SettingChange::Team { team: team.clone() }).await?;
+    announce(&state, &caller, None, SettingChange::Team { team: team.clone() }).await;
     Ok(HttpResponse::Created().json(team))
 }
 
@@ -70,7 +70,7 @@ pub async fn change(
 ) -> Result<web::Json<Team>, ApiError> {
     let TeamChange { name, members } = body.0;
     let team = state.directory.change_team(caller.workspace_id, path.0, name.as_deref(), members).await?;
-    announce(&state, &caller, None, SettingChange::Team { team: team.clone() }).await?;
+    announce(&state, &caller, None, SettingChange::Team { team: team.clone() }).await;
     Ok(web::Json(team))
 }
 
@@ -82,7 +82,7 @@ pub async fn change(
 )]
 pub async fn remove(state: State, caller: Caller, path: ValidPath<TeamId>) -> Result<HttpResponse, ApiError> {
     state.directory.remove_team(caller.workspace_id, path.0).await?;
-    announce(&state, &caller, None, SettingChange::TeamRemoved { team_id: path.0 }).await?;
+    announce(&state, &caller, None, SettingChange::TeamRemoved { team_id: path.0 }).await;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -121,7 +121,7 @@ pub async fn put_label(
     body: ValidJson<LabelChange>,
 ) -> Result<web::Json<Label>, ApiError> {
     let label = state.directory.put_label(caller.workspace_id, &path.0, body.0.color).await?;
-    announce(&state, &caller, None, SettingChange::Label { label: label.clone() }).await?;
+    announce(&state, &caller, None, SettingChange::Label { label: label.clone() }).await;
     Ok(web::Json(label))
 }
 
@@ -133,7 +133,7 @@ pub async fn put_label(
 )]
 pub async fn remove_label(state: State, caller: Caller, path: ValidPath<String>) -> Result<HttpResponse, ApiError> {
     state.directory.remove_label(caller.workspace_id, &path.0).await?;
-    announce(&state, &caller, None, SettingChange::LabelRemoved { name: path.0 }).await?;
+    announce(&state, &caller, None, SettingChange::LabelRemoved { name: path.0 }).await;
     Ok(HttpResponse::NoContent().finish())
 }
 
