@@ -17,8 +17,8 @@ use tracing::{info, warn};
 
 use super::super::{Common, measure_machine, number};
 use super::parts::{PARTITIONS, Parts, SESSION_MS};
-use super::{Shared, answers, customers, ended, keep_history, promises, recovery, sockets};
-use crate::checker::{Entry, check};
+use super::{Shared, answers, customers, ended, judged, keep_history, promises, recovery, sockets};
+use crate::checker::Entry;
 use crate::hub::fixture::{Fixture, folder, make_owner};
 use crate::hub::process::default_binary;
 use crate::hub::servers::{Deed, SCRIPT, Servers, TABLES};
@@ -178,13 +178,7 @@ async fn besiege(
     let left = recovery::violations(&fixture, &sending, APPLIED_WITHIN).await?;
     let entries = sending.with_history(<[Entry]>::to_vec);
     let delivered = answers::delivered(&fixture.simulator, &entries).await;
-    let stored = recovery::stored(&fixture).await?;
-    sockets::all_given(&listening, &stored, options.sockets).await;
-    listening.stop.cancel();
-    ended(listeners).await?;
-    listening.sync()?;
-    let verdict = listening.with_history(|entries| check(entries, &stored));
-    let unlike_in_sql = recovery::unlike_in_sql(&fixture, &stored).await?;
+    let (verdict, unlike_in_sql) = judged(&fixture, &listening, listeners, options.sockets).await?;
     let mut report = Report::new("cluster", seed, machine);
     if verdict.violations > 0 {
         let again = format!("cluster --seed {seed} --rounds {}", options.rounds);

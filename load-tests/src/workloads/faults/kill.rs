@@ -11,8 +11,8 @@ use tokio::task::JoinSet;
 use tracing::info;
 
 use super::super::{Common, measure_machine, number};
-use super::{Shared, answers, customers, ended, keep_history, promises, recovery, sockets};
-use crate::checker::{Entry, check};
+use super::{Shared, answers, customers, ended, judged, keep_history, promises, recovery, sockets};
+use crate::checker::Entry;
 use crate::hub::fixture::Fixture;
 use crate::report::Report;
 
@@ -67,13 +67,7 @@ pub(in super::super) async fn run(options: &Options) -> anyhow::Result<Report> {
     let entries = sending.with_history(<[Entry]>::to_vec);
     let delivered = answers::delivered(&fixture.simulator, &entries).await;
     fixture.caught_up().await?;
-    let stored = recovery::stored(&fixture).await?;
-    sockets::all_given(&listening, &stored, options.sockets).await;
-    listening.stop.cancel();
-    ended(listeners).await?;
-    listening.sync()?;
-    let verdict = listening.with_history(|entries| check(entries, &stored));
-    let unlike_in_sql = recovery::unlike_in_sql(&fixture, &stored).await?;
+    let (verdict, unlike_in_sql) = judged(&fixture, &listening, listeners, options.sockets).await?;
     let stopped_in = recovery::verify_stopped(&mut fixture).await?;
     let mut report = Report::new("kill", common.seed, machine);
     if verdict.violations > 0 {

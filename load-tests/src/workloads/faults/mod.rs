@@ -23,7 +23,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::number;
-use crate::checker::{Entry, History, Verdict};
+use crate::checker::{Entry, History, Verdict, check};
+use crate::hub::fixture::Fixture;
 use crate::report::Report;
 
 const RECONNECT_PAUSE: Duration = Duration::from_millis(20);
@@ -78,6 +79,22 @@ async fn ended(mut tasks: JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
         task.context("a task of the run failed")??;
     }
     Ok(())
+}
+
+/// The verdict once sockets were given everything and have ended, and by how many messages SQL and the API differ.
+async fn judged(
+    fixture: &Fixture,
+    listening: &Shared,
+    listeners: JoinSet<anyhow::Result<()>>,
+    sockets: u32,
+) -> anyhow::Result<(Verdict, u64)> {
+    let stored = recovery::stored(fixture).await?;
+    sockets::all_given(listening, &stored, sockets).await;
+    listening.stop.cancel();
+    ended(listeners).await?;
+    listening.sync()?;
+    let verdict = listening.with_history(|entries| check(entries, &stored));
+    Ok((verdict, recovery::unlike_in_sql(fixture, &stored).await?))
 }
 
 /// What is promised whatever fails.
