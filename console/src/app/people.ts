@@ -3,31 +3,13 @@ import { QueryObserver } from '@tanstack/react-query'
 import { useStore } from 'zustand'
 import { createStore } from 'zustand/vanilla'
 import { client, of } from '../api/client'
+import { pages, paging } from '../api/pages'
 import { queries } from '../api/queries'
 import { session } from '../api/session'
 import type { Agent, CannedReply, Channel, Label, SavedView, Team } from '../api/types'
 import { live } from './live'
 
 const FRESH_MS = 5 * 60_000
-/** The most pages of such a list that are asked for. */
-const PAGES = 20
-
-async function pages<T>(
-  page: (cursor: string | undefined) => Promise<{ items: T[]; next_cursor?: string | null }>,
-): Promise<T[]> {
-  const all: T[] = []
-  let cursor: string | undefined
-  for (let asked = 0; asked < PAGES; asked += 1) {
-    const one = await page(cursor)
-    all.push(...one.items)
-    if (!one.next_cursor) break
-    cursor = one.next_cursor
-  }
-  return all
-}
-
-const query = (cursor: string | undefined) => ({ params: { query: { limit: 100, ...(cursor ? { cursor } : {}) } } })
-
 /** The lists, each asked for once however many rows of a page look at it: one watcher instead of one for each of them. */
 const known = createStore<Readonly<Record<string, ReadonlyMap<string, unknown>>>>()(() => ({}))
 const watchers = new Map<string, () => void>()
@@ -79,37 +61,37 @@ export function askAgain(name: 'agents' | 'channels' | 'labels' | 'teams' | 'can
 export const useAgents = () =>
   useMapOf<Agent>(
     'agents',
-    () => pages((cursor) => of(client.GET('/api/v1/agents', query(cursor)))),
+    () => pages((cursor) => of(client.GET('/api/v1/agents', paging(cursor)))),
     (one) => one.user_id,
   )
 export const useChannels = () =>
   useMapOf<Channel>(
     'channels',
-    () => pages((cursor) => of(client.GET('/api/v1/channels', query(cursor)))),
+    () => pages((cursor) => of(client.GET('/api/v1/channels', paging(cursor)))),
     (one) => one.id,
   )
 export const useLabels = () =>
   useMapOf<Label>(
     'labels',
-    () => pages((cursor) => of(client.GET('/api/v1/labels', query(cursor)))),
+    () => pages((cursor) => of(client.GET('/api/v1/labels', paging(cursor)))),
     (one) => one.name,
   )
 
 export const useTeams = () =>
   useMapOf<Team>(
     'teams',
-    () => pages((cursor) => of(client.GET('/api/v1/teams', query(cursor)))),
+    () => pages((cursor) => of(client.GET('/api/v1/teams', paging(cursor)))),
     (one) => one.id,
   )
 export const useCanned = () =>
   useMapOf<CannedReply>(
     'canned',
-    () => pages((cursor) => of(client.GET('/api/v1/canned-replies', query(cursor)))),
+    () => pages((cursor) => of(client.GET('/api/v1/canned-replies', paging(cursor)))),
     (one) => one.shortcut,
   )
 export const useSavedViews = () =>
   useMapOf<SavedView>(
     'views',
-    () => pages((cursor) => of(client.GET('/api/v1/saved-views', query(cursor)))),
+    () => pages((cursor) => of(client.GET('/api/v1/saved-views', paging(cursor)))),
     (one) => one.id,
   )

@@ -2,6 +2,7 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useCallback, useState } from 'react'
 import { Failure, failure, problemOf } from '../api/client'
+import { type Paged, pages } from '../api/pages'
 import { accessToken } from '../api/session'
 import { live } from '../app/live'
 
@@ -42,30 +43,6 @@ export async function ask<T>(method: string, path: string, options: Options = {}
   const answer = await fetched(method, path, options)
   return (answer.status === 204 ? undefined : await answer.json()) as T
 }
-
-/** The most pages of a list that are asked for. */
-const PAGES = 20
-
-export interface Paged<T> {
-  items: T[]
-  next_cursor?: string | null
-}
-
-export async function pages<T>(page: (cursor: string | undefined) => Promise<Paged<T>>): Promise<T[]> {
-  const all: T[] = []
-  let cursor: string | undefined
-  for (let asked = 0; asked < PAGES; asked += 1) {
-    const one = await page(cursor)
-    all.push(...one.items)
-    if (!one.next_cursor) break
-    cursor = one.next_cursor
-  }
-  return all
-}
-
-export const paging = (cursor: string | undefined) => ({
-  params: { query: { limit: 100, ...(cursor ? { cursor } : {}) } },
-})
 
 /** All of a list that only `ask` knows. */
 export const listed = <T>(path: string): Promise<T[]> =>

@@ -1,6 +1,6 @@
 /** How figures are written in the spoken language: whole, and short for beside an axis. */
 import { i18n } from '../i18n'
-import { number } from '../i18n/format'
+import { number, UNITS } from '../i18n/format'
 
 const locale = (): string => (i18n.locale === 'ar' ? 'ar-u-ca-gregory-nu-latn' : 'en-GB')
 
@@ -30,13 +30,6 @@ export const signed = (value: number): string =>
     'signed',
     (of) => new Intl.NumberFormat(of, { style: 'percent', maximumFractionDigits: 0, signDisplay: 'exceptZero' }),
   ).format(value)
-
-const UNITS = [
-  ['day', 86_400],
-  ['hour', 3600],
-  ['minute', 60],
-  ['second', 1],
-] as const
 
 type Width = 'short' | 'narrow'
 

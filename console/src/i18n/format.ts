@@ -45,7 +45,8 @@ export function short(at: string, now: number): string {
   return cached('short', (l) => new Intl.DateTimeFormat(l, { day: 'numeric', month: 'short' })).format(new Date(at))
 }
 
-const UNITS = [
+/** Units of a duration with their seconds, largest first. */
+export const UNITS = [
   ['day', 86_400],
   ['hour', 3600],
   ['minute', 60],

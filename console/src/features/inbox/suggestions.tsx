@@ -1,4 +1,5 @@
 import type { Agent, CannedReply } from '../../api/types'
+import { VARIABLES } from '../../data/variables'
 import { t } from '../../i18n'
 import { rendered, type Variables } from './canned'
 
@@ -62,17 +63,6 @@ export function Suggestions({ id, all, chosen, variables, onChoose }: Props) {
     </div>
   )
 }
-
-const VARIABLES = [
-  'contact.name',
-  'contact.first_name',
-  'contact.phone',
-  'contact.email',
-  'agent.name',
-  'agent.first_name',
-  'channel.name',
-  'workspace.name',
-] as const
 
 /** What a variable stands for, in words. */
 export function variableName(name: string): string {

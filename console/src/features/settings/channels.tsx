@@ -1,10 +1,11 @@
 /** The channels of the workspace. */
 import { ChevronRight, Globe, MessageSquareText, Phone, Plus } from 'lucide-react'
 import { client, of } from '../../api/client'
+import { pages, paging } from '../../api/pages'
 import type { Channel, Medium } from '../../api/types'
 import { PageLink } from '../../app/page-link'
 import { go } from '../../app/router'
-import { pages, paging, useLoaded } from '../../data/ask'
+import { useLoaded } from '../../data/ask'
 import { t } from '../../i18n'
 import { Button } from '../../ui/button'
 import { Blank } from '../../ui/state'

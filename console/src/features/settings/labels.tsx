@@ -1,8 +1,9 @@
 /** The labels that conversations can be given, and their colours. */
 import { type FormEvent, useState } from 'react'
 import { client, of } from '../../api/client'
+import { pages, paging } from '../../api/pages'
 import type { Label } from '../../api/types'
-import { pages, paging, useAct, useLoaded } from '../../data/ask'
+import { useAct, useLoaded } from '../../data/ask'
 import { t } from '../../i18n'
 import { Button } from '../../ui/button'
 import { TextField } from '../../ui/form'

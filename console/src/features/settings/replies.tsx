@@ -3,13 +3,14 @@ import { Plus } from 'lucide-react'
 import { type FormEvent, useMemo, useRef, useState } from 'react'
 import { live } from '../../app/live'
 import { ask, listed, useAct, useLoaded } from '../../data/ask'
+import { VARIABLES, type Variable } from '../../data/variables'
 import { t } from '../../i18n'
 import { Button } from '../../ui/button'
 import { Dialog } from '../../ui/dialog'
 import { TextArea, TextField } from '../../ui/form'
 import { Blank } from '../../ui/state'
 import { Card, can, SectionPage, Submit, useConfirm, When } from './parts'
-import { badShortcut, filled, unknown, VARIABLES, type Variable } from './template'
+import { badShortcut, filled, unknown } from './template'
 
 interface Reply {
   shortcut: string

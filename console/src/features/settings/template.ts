@@ -1,16 +1,6 @@
 /** Canned replies as the hub fills them in: `{{contact.first_name}}`, with a word for when it is not known `{{…|there}}`. */
 
-export const VARIABLES = [
-  'contact.name',
-  'contact.first_name',
-  'contact.phone',
-  'contact.email',
-  'agent.name',
-  'agent.first_name',
-  'channel.name',
-  'workspace.name',
-] as const
-export type Variable = (typeof VARIABLES)[number]
+import { VARIABLES, type Variable } from '../../data/variables'
 
 export type Piece = { text: string } | { variable: string; otherwise: string | undefined; known: boolean }
 
