@@ -7,7 +7,7 @@
 //! Entities that are read and written as a whole stand in one `body` column as JSON, under the wire rules of this crate.
 //! A column of its own is for what is part of a key, or compared by an update-if.
 
-use crate::Timestamp;
+use crate::{Timestamp, WorkspaceId};
 
 /// How many messages of a conversation share a partition.
 pub const MESSAGES_PER_BUCKET: u64 = 500;
@@ -27,6 +27,8 @@ pub fn month_bucket(at: Timestamp) -> i64 {
 /// The type of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ColumnType {
+    /// The id of a workspace, sixteen bytes, ordered bytewise. A type of its own: no other id can stand in its place.
+    Workspace,
     /// Sixteen bytes, ordered bytewise.
     Uuid,
     /// UTF-8.
@@ -77,6 +79,8 @@ pub struct Table {
 /// A typed value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Value {
+    /// [`ColumnType::Workspace`].
+    Workspace(WorkspaceId),
     /// [`ColumnType::Uuid`].
     Uuid([u8; 16]),
     /// [`ColumnType::Text`].
@@ -93,6 +97,7 @@ impl Value {
     /// Its type.
     pub const fn kind(&self) -> ColumnType {
         match self {
+            Self::Workspace(_) => ColumnType::Workspace,
             Self::Uuid(_) => ColumnType::Uuid,
             Self::Text(_) => ColumnType::Text,
             Self::Int(_) => ColumnType::Int,
@@ -113,7 +118,7 @@ macro_rules! value_from {
 }
 
 value_from! {
-    crate::WorkspaceId => |id| Self::Uuid(*id.as_bytes()),
+    WorkspaceId => |id| Self::Workspace(id),
     crate::UserId => |id| Self::Uuid(*id.as_bytes()),
     crate::ChannelId => |id| Self::Uuid(*id.as_bytes()),
     crate::ContactId => |id| Self::Uuid(*id.as_bytes()),
@@ -153,7 +158,7 @@ const fn timestamp(name: &'static str) -> Column {
 }
 
 const BODY: Column = column("body", ColumnType::Blob);
-const WORKSPACE: Column = uuid("workspace_id");
+const WORKSPACE: Column = column("workspace_id", ColumnType::Workspace);
 
 macro_rules! tables {
     ($($(#[doc = $about:literal])+ $const:ident = $name:literal ($($pk:expr),+) ($($ck:expr),*) $order:ident ($($col:expr),*);)*) => {

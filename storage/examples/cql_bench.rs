@@ -28,7 +28,7 @@ use scylla::client::session_builder::SessionBuilder;
 use storage::tables::cql::{CqlOptions, CqlTables};
 use storage::tables::{Batch, Derivation, Key, Row, Scan, Sync, Tables};
 
-use support::{int, uuid};
+use support::{int, uuid, workspace};
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
@@ -81,12 +81,12 @@ fn body() -> Value {
 }
 
 fn message_key(conversation: u64, seq: u64) -> Key {
-    Key::of([uuid(1), uuid(conversation), Value::Int(message_bucket(seq))]).at([int(seq)])
+    Key::of([workspace(1), uuid(conversation), Value::Int(message_bucket(seq))]).at([int(seq)])
 }
 
 /// The rows of an inbound message, as the conversation engine writes them.
 fn inbound(batch: &mut Batch, n: u64) {
-    let workspace = || uuid(1);
+    let workspace = || workspace(1);
     let view = |at: u64| vec![Value::Timestamp(schemas::Timestamp::from_unix_micros(at.cast_signed())), uuid(n)];
     let conversation = Key::of([workspace(), uuid(n)]);
     batch.put(CONVERSATIONS, Row::new(conversation).with("body", body()).with("engine", vec![0; 100]));
@@ -155,7 +155,7 @@ async fn single_rows(tables: &CqlTables) -> Outcome {
         tables.update_if(SESSIONS, Row::new(key).with("version", 2_i64), "version", Some(1_i64.into())).await?;
         updates.push(began.elapsed());
         let began = Instant::now();
-        tables.get(CONVERSATIONS, Key::of([uuid(1), uuid(n)])).await?;
+        tables.get(CONVERSATIONS, Key::of([workspace(1), uuid(n)])).await?;
         gets.push(began.elapsed());
     }
     Times(gets).print("get");
@@ -201,7 +201,7 @@ async fn last_messages(tables: &CqlTables, conversation: u64, last: u64) -> Outc
     let mut buckets = 0;
     let mut bucket = message_bucket(last);
     while bucket >= 0 && found < 50 {
-        let partition = [uuid(1), uuid(conversation), Value::Int(bucket)];
+        let partition = [workspace(1), uuid(conversation), Value::Int(bucket)];
         found += tables.scan(MESSAGES, Scan::of(partition, 50 - found).backwards()).await?.len();
         bucket -= 1;
         buckets += 1;

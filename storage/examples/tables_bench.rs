@@ -19,7 +19,7 @@ use schemas::tables::{CONTACTS, EXTERNAL_MESSAGES, MESSAGES, MESSAGES_PER_BUCKET
 use storage::tables::embedded::{EmbeddedTables, EmbeddedTablesOptions};
 use storage::tables::{Batch, Key, Row, Scan, Sync, Tables, codec};
 
-use support::{int, uuid};
+use support::{int, uuid, workspace};
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
@@ -50,17 +50,17 @@ async fn main() -> Outcome {
 }
 
 fn external(n: u64) -> Row {
-    let key = Key::of([uuid(0), uuid(1), format!("SM{:032x}", n.wrapping_mul(0x9E37_79B9)).into()]);
+    let key = Key::of([workspace(0), uuid(1), format!("SM{:032x}", n.wrapping_mul(0x9E37_79B9)).into()]);
     Row::new(key).with("conversation_id", uuid(n / 10)).with("seq", n.cast_signed())
 }
 
 fn message(conversation: u64, seq: u64) -> Row {
-    let key = Key::of([uuid(0), uuid(conversation), Value::Int(message_bucket(seq))]).at([int(seq)]);
+    let key = Key::of([workspace(0), uuid(conversation), Value::Int(message_bucket(seq))]).at([int(seq)]);
     Row::new(key).with("body", vec![b'x'; BODY_BYTES])
 }
 
 fn contact(n: u64) -> Row {
-    Row::new(Key::of([uuid(0), uuid(n)])).with("body", vec![b'y'; BODY_BYTES])
+    Row::new(Key::of([workspace(0), uuid(n)])).with("body", vec![b'y'; BODY_BYTES])
 }
 
 fn per_second(count: u64, taken: Duration) -> f64 {
@@ -209,7 +209,7 @@ async fn syncs(tables: &EmbeddedTables, dir: &std::path::Path) -> Outcome {
 async fn last_messages(tables: &EmbeddedTables, conversation: u64, last_seq: u64) -> Outcome<usize> {
     let mut found = 0;
     for bucket in (0..=message_bucket(last_seq)).rev() {
-        let partition = [uuid(0), uuid(conversation), Value::Int(bucket)];
+        let partition = [workspace(0), uuid(conversation), Value::Int(bucket)];
         let scan = Scan::of(partition, 50 - found).backwards();
         found += tables.scan(MESSAGES, scan).await?.len();
         if found == 50 {

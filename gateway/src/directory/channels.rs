@@ -54,8 +54,8 @@ impl Directory {
         let Some(row) = self.tables.get(CHANNEL_WORKSPACES, Key::of([channel_id.into()])).await? else {
             return Ok(None);
         };
-        match row.uuid("workspace_id") {
-            Some(bytes) => self.entity(CHANNELS, in_workspace(WorkspaceId::from_bytes(bytes), channel_id)).await,
+        match row.workspace_id() {
+            Some(workspace_id) => self.entity(CHANNELS, in_workspace(workspace_id, channel_id)).await,
             None => Ok(None),
         }
     }

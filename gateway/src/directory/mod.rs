@@ -182,6 +182,7 @@ impl Directory {
 /// The ids in the clustering key of the rows of a partition.
 pub(crate) fn clustering_ids(rows: &[Row]) -> impl Iterator<Item = [u8; 16]> + '_ {
     rows.iter().filter_map(|row| match row.key.clustering.first() {
+        Some(Value::Workspace(id)) => Some(*id.as_bytes()),
         Some(Value::Uuid(bytes)) => Some(*bytes),
         _ => None,
     })

@@ -285,7 +285,7 @@ async fn for_all_agents(
     loop {
         let rows = tables.scan(WORKSPACE_IDS, scan.clone()).await?;
         let ids = rows.iter().filter_map(|row| match row.key.clustering.first() {
-            Some(Value::Uuid(bytes)) => Some(WorkspaceId::from_bytes(*bytes)),
+            Some(Value::Workspace(id)) => Some(*id),
             _ => None,
         });
         for workspace_id in ids {

@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use schemas::WorkspaceId;
 use schemas::tables::{self as t, Value};
 use storage::tables::{Batch, Key, Row, Scan, Sync, TablesError};
 use tokio::time::Instant;
@@ -59,8 +58,8 @@ impl Engine<'_> {
         let page = tables.scan(t::COMMAND_KEY_HOURS, Scan::of(partition.clone(), PAGE_ROWS)).await?;
         for row in &page {
             batch.delete(t::COMMAND_KEY_HOURS, row.key.clone());
-            let [Value::Uuid(workspace_id), Value::Text(key)] = row.key.clustering.as_slice() else { continue };
-            let key = Key::of([WorkspaceId::from_bytes(*workspace_id).into(), key.as_str().into()]);
+            let [Value::Workspace(workspace_id), Value::Text(key)] = row.key.clustering.as_slice() else { continue };
+            let key = Key::of([(*workspace_id).into(), key.as_str().into()]);
             // A key that was used anew since belongs to a later hour.
             let record = tables.get(t::COMMAND_KEYS, key.clone()).await?;
             let record = record.map(|row| row.body::<KeyRecord>(t::COMMAND_KEYS)).transpose()?;

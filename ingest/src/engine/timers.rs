@@ -40,9 +40,8 @@ impl Timers {
         for row in scan_all(tables, t::TIMERS, vec![partition.into()]).await? {
             if let [Value::Timestamp(due), Value::Uuid(id), Value::Text(timer)] = row.key.clustering.as_slice()
                 && let Some(kind) = TimerKind::ALL.into_iter().find(|kind| kind.as_str() == timer)
-                && let Some(workspace_id) = row.uuid("workspace_id")
+                && let Some(workspace_id) = row.workspace_id()
             {
-                let workspace_id = WorkspaceId::from_bytes(workspace_id);
                 set.insert((*due, ConversationId::from_bytes(*id), kind, workspace_id));
             }
         }

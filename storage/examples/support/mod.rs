@@ -1,5 +1,6 @@
 //! Values for the rows of the programs that measure tables.
 
+use schemas::WorkspaceId;
 use schemas::tables::Value;
 
 /// The `n`th id: spread like hashes, so that neighbours in time are not neighbours in the order of keys.
@@ -10,6 +11,10 @@ pub(crate) fn uuid(n: u64) -> Value {
         *place = byte;
     }
     Value::Uuid(bytes)
+}
+
+pub(crate) fn workspace(n: u64) -> Value {
+    WorkspaceId::from_bytes([n.to_le_bytes()[0]; 16]).into()
 }
 
 pub(crate) fn int(n: u64) -> Value {

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use schemas::Timestamp;
 use schemas::tables::{Table, Value};
+use schemas::{Timestamp, WorkspaceId};
 
 pub use self::races::*;
 pub use self::refusals::*;
@@ -108,6 +108,14 @@ fn id() -> Value {
         *place = byte;
     }
     Value::Uuid(bytes)
+}
+
+/// A workspace that no other property uses.
+fn fresh_workspace() -> Value {
+    match id() {
+        Value::Uuid(bytes) => WorkspaceId::from_bytes(bytes).into(),
+        other => other,
+    }
 }
 
 fn numbered(n: u8) -> Value {

@@ -27,8 +27,8 @@
 
 use std::ops::Bound;
 
-use schemas::Timestamp;
 use schemas::tables::{Column, ColumnType, Order, Table, Value};
+use schemas::{Timestamp, WorkspaceId};
 
 use super::validation::{self, MAX_KEY_BYTES, type_name};
 use super::{Key, Row, Scan, TablesError};
@@ -60,6 +60,7 @@ impl Cell {
             reason: format!("column number {column}: a table has at most 256 columns"),
         })?;
         let (tag, bytes) = match value {
+            Value::Workspace(id) => (tag_of(ColumnType::Workspace), id.as_bytes().to_vec()),
             Value::Uuid(bytes) => (tag_of(ColumnType::Uuid), bytes.to_vec()),
             Value::Text(text) => (tag_of(ColumnType::Text), text.into_bytes()),
             Value::Int(n) => (tag_of(ColumnType::Int), n.to_le_bytes().to_vec()),
@@ -75,6 +76,9 @@ impl Cell {
         }
         let fixed = || corrupt(table, format!("the column {} has a wrong length", column.name));
         Ok(match column.kind {
+            ColumnType::Workspace => {
+                Value::Workspace(WorkspaceId::from_bytes(self.bytes.as_slice().try_into().map_err(|_length| fixed())?))
+            }
             ColumnType::Uuid => Value::Uuid(self.bytes.as_slice().try_into().map_err(|_length| fixed())?),
             ColumnType::Int => {
                 Value::Int(i64::from_le_bytes(self.bytes.as_slice().try_into().map_err(|_length| fixed())?))
@@ -262,6 +266,7 @@ fn push_clustering(bytes: &mut Vec<u8>, order: Order, values: &[Value]) {
 
 fn push_value(out: &mut Vec<u8>, value: &Value) {
     match value {
+        Value::Workspace(id) => out.extend_from_slice(id.as_bytes()),
         Value::Uuid(bytes) => out.extend_from_slice(bytes),
         Value::Int(n) => out.extend_from_slice(&flip_sign(*n)),
         Value::Timestamp(at) => out.extend_from_slice(&flip_sign(at.unix_micros())),
@@ -300,6 +305,10 @@ fn decode_value(kind: ColumnType, bytes: &[u8]) -> Option<(Value, &[u8])> {
         Some(((u64::from_be_bytes(*number) ^ (1 << 63)).cast_signed(), rest))
     };
     Some(match kind {
+        ColumnType::Workspace => {
+            let (id, rest) = bytes.split_first_chunk::<16>()?;
+            (Value::Workspace(WorkspaceId::from_bytes(*id)), rest)
+        }
         ColumnType::Uuid => {
             let (id, rest) = bytes.split_first_chunk::<16>()?;
             (Value::Uuid(*id), rest)
@@ -393,7 +402,8 @@ fn checksum_of(key: &[u8], payload: &[u8]) -> u32 {
 
 const fn tag_of(kind: ColumnType) -> u8 {
     match kind {
-        ColumnType::Uuid => 1,
+        // Both are sixteen bytes; the declaration says which.
+        ColumnType::Workspace | ColumnType::Uuid => 1,
         ColumnType::Text => 2,
         ColumnType::Int => 3,
         ColumnType::Timestamp => 4,

@@ -72,6 +72,7 @@ fn push_columns(text: &mut String, columns: &[Column], values: &[Value]) {
 fn push_column(text: &mut String, name: &str, value: &Value) {
     // Writing into a String does not fail.
     let _infallible = match value {
+        Value::Workspace(id) => write!(text, " {name}={:032x}", u128::from_be_bytes(*id.as_bytes())),
         Value::Uuid(bytes) => write!(text, " {name}={:032x}", u128::from_be_bytes(*bytes)),
         Value::Int(n) => write!(text, " {name}={n}"),
         Value::Timestamp(at) => write!(text, " {name}={at}"),

@@ -25,6 +25,7 @@ use std::fmt;
 use std::ops::Bound;
 
 use async_trait::async_trait;
+use schemas::WorkspaceId;
 use schemas::tables::{Table, Value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -105,6 +106,14 @@ impl Row {
     pub fn int(&self, column: &str) -> Option<i64> {
         match self.get(column) {
             Some(Value::Int(n)) => Some(*n),
+            _ => None,
+        }
+    }
+
+    /// The workspace in the column `workspace_id`, if it is set.
+    pub fn workspace_id(&self) -> Option<WorkspaceId> {
+        match self.get("workspace_id") {
+            Some(Value::Workspace(id)) => Some(*id),
             _ => None,
         }
     }

@@ -107,7 +107,7 @@ pub fn check_column(table: &Table, name: &str, value: Option<&Value>) -> Result<
 /// How much room a value takes, about.
 pub const fn value_bytes(value: &Value) -> usize {
     match value {
-        Value::Uuid(_) => 16,
+        Value::Workspace(_) | Value::Uuid(_) => 16,
         Value::Int(_) | Value::Timestamp(_) => 8,
         Value::Text(text) => text.len(),
         Value::Blob(bytes) => bytes.len(),
@@ -117,6 +117,7 @@ pub const fn value_bytes(value: &Value) -> usize {
 /// The name of a type in messages.
 pub const fn type_name(kind: ColumnType) -> &'static str {
     match kind {
+        ColumnType::Workspace => "workspace",
         ColumnType::Uuid => "uuid",
         ColumnType::Text => "text",
         ColumnType::Int => "int",

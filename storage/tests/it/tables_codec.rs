@@ -3,10 +3,10 @@
 use std::ops::Bound;
 
 use proptest::prelude::*;
-use schemas::Timestamp;
 use schemas::tables::{
     CONVERSATION_VIEWS, ColumnType, DEAD_LETTERS, EXTERNAL_MESSAGES, MESSAGES, Order, SESSIONS, TIMERS, Table, Value,
 };
+use schemas::{Timestamp, WorkspaceId};
 use storage::tables::codec::{self, Cell};
 use storage::tables::{Key, Row, Scan};
 
@@ -33,6 +33,7 @@ fn int() -> impl Strategy<Value = i64> {
 
 fn value(kind: ColumnType) -> BoxedStrategy<Value> {
     match kind {
+        ColumnType::Workspace => (0..3_u8).prop_map(|n| Value::from(WorkspaceId::from_bytes([n; 16]))).boxed(),
         ColumnType::Uuid => {
             prop_oneof![any::<[u8; 16]>(), (0..3_u8).prop_map(|n| [n; 16])].prop_map(Value::Uuid).boxed()
         }

@@ -7,7 +7,7 @@ use storage::clock::{Clock, SystemClock};
 use storage::tables::cql::CqlTables;
 use storage::tables::{Batch, Derivation, Key, Row, Scan, Sync, Tables, TablesError};
 
-use crate::tables_cql::{admin, fresh_id, server, shared};
+use crate::tables_cql::{admin, fresh_workspace, server, shared};
 
 /// A partition of the log that no other test uses.
 fn partition() -> u32 {
@@ -49,7 +49,7 @@ async fn messages(tables: &CqlTables, workspace: &Value) -> Vec<Row> {
 async fn the_next_turn_finishes_what_a_crash_cut_short() {
     let Some(server) = server() else { return };
     for (rows, size) in [(3, 10), (0, 0), (40, 60_000)] {
-        let (partition, workspace) = (partition(), fresh_id());
+        let (partition, workspace) = (partition(), fresh_workspace());
         let dead = CqlTables::open(shared(&server)).await.unwrap();
         let turn = dead.take_turn(partition).await.unwrap();
         let of = |turn, next_offset| Derivation { partition, turn, next_offset };
@@ -73,7 +73,7 @@ async fn the_next_turn_finishes_what_a_crash_cut_short() {
 async fn the_next_write_finishes_what_was_committed_before_it() {
     let Some(server) = server() else { return };
     let tables = CqlTables::open(shared(&server)).await.unwrap();
-    let (partition, workspace) = (partition(), fresh_id());
+    let (partition, workspace) = (partition(), fresh_workspace());
     let turn = tables.take_turn(partition).await.unwrap();
     let of = |next_offset| Derivation { partition, turn, next_offset };
     tables.commit_only(batch(of(1), &workspace, 5, 10)).await.unwrap();
@@ -95,7 +95,7 @@ async fn the_next_write_finishes_what_was_committed_before_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_zombie_is_refused_whole() {
     let Some(server) = server() else { return };
-    let (partition, workspace) = (partition(), fresh_id());
+    let (partition, workspace) = (partition(), fresh_workspace());
     let zombie = CqlTables::open(shared(&server)).await.unwrap();
     let living = CqlTables::open(shared(&server)).await.unwrap();
     let of = |turn, next_offset| Derivation { partition, turn, next_offset };
@@ -122,7 +122,7 @@ async fn a_zombie_is_refused_whole() {
 async fn a_batch_of_several_megabytes_is_written() {
     let Some(server) = server() else { return };
     let tables = CqlTables::open(shared(&server)).await.unwrap();
-    let (partition, workspace) = (partition(), fresh_id());
+    let (partition, workspace) = (partition(), fresh_workspace());
     let turn = tables.take_turn(partition).await.unwrap();
     let of = |next_offset| Derivation { partition, turn, next_offset };
     let mut large = batch(of(1), &workspace, 1_000, 2_000);

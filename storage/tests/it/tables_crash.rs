@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use schemas::WorkspaceId;
 use schemas::tables::{CONTACTS, ENGINE_POSITIONS, MESSAGES, SESSIONS, Value};
 use storage::tables::embedded::{EmbeddedTables, EmbeddedTablesOptions};
 use storage::tables::{Batch, Key, Row, Scan, Sync, Tables};
@@ -27,12 +28,14 @@ fn options(dir: &Path) -> EmbeddedTablesOptions {
     }
 }
 
+const WORKSPACE: WorkspaceId = WorkspaceId::from_bytes([1; 16]);
+
 fn position() -> Key {
     Key::of([Value::Int(0)])
 }
 
 fn message(number: i64) -> Row {
-    let key = Key::of([Value::Uuid([1; 16]), Value::Uuid([2; 16]), Value::Int(0)]).at([number.into()]);
+    let key = Key::of([WORKSPACE.into(), Value::Uuid([2; 16]), Value::Int(0)]).at([number.into()]);
     Row::new(key).with("body", vec![number.to_le_bytes()[0]; 700])
 }
 
@@ -50,7 +53,7 @@ fn batch(number: i64) -> Batch {
 fn contact(number: i64) -> Key {
     let mut id = [0; 16];
     id[..8].copy_from_slice(&number.to_le_bytes());
-    Key::of([Value::Uuid([1; 16]), Value::Uuid(id)])
+    Key::of([WORKSPACE.into(), Value::Uuid(id)])
 }
 
 fn session(number: i64) -> Key {

@@ -4,6 +4,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use schemas::WorkspaceId;
 use schemas::tables::{CONTACTS, SESSIONS, Value};
 use storage::tables::embedded::{EmbeddedTables, EmbeddedTablesOptions};
 use storage::tables::{Batch, Key, Row, Sync, Tables, TablesError};
@@ -201,7 +202,7 @@ async fn a_batch_over_the_limit_is_refused_and_one_below_it_is_written() {
     let rows = |count: u8| {
         let mut batch = Batch::default();
         for n in 0..count {
-            let key = Key::of([Value::Uuid([1; 16]), Value::Uuid([n; 16])]);
+            let key = Key::of([WorkspaceId::from_bytes([1; 16]).into(), Value::Uuid([n; 16])]);
             batch.put(CONTACTS, Row::new(key).with("body", vec![n; 8 << 20]));
         }
         batch
@@ -222,7 +223,7 @@ async fn a_failed_store_refuses_writes_with_advice_and_loses_nothing() {
     // fjall begins its second journal after 64 MB, under this name.
     let in_the_way = dir.path().join("store/1.jnl");
     std::fs::write(&in_the_way, []).unwrap();
-    let large = |batch: u8, n: u8| Key::of([Value::Uuid([batch; 16]), Value::Uuid([n; 16])]);
+    let large = |batch: u8, n: u8| Key::of([WorkspaceId::from_bytes([batch; 16]).into(), Value::Uuid([n; 16])]);
     let mut acknowledged = 0;
     let error = loop {
         let mut batch = Batch::default();

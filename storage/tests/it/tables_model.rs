@@ -3,8 +3,8 @@
 use std::ops::Bound;
 
 use proptest::prelude::*;
-use schemas::Timestamp;
 use schemas::tables::{CONVERSATION_VIEWS, EXTERNAL_MESSAGES, LABELS, SESSIONS, Table, Value};
+use schemas::{Timestamp, WorkspaceId};
 use storage::tables::dump::{Dump, dump};
 use storage::tables::embedded::EmbeddedTables;
 use storage::tables::memory::MemoryTables;
@@ -30,6 +30,7 @@ pub(crate) enum Step {
 fn value(kind: schemas::tables::ColumnType) -> BoxedStrategy<Value> {
     use schemas::tables::ColumnType;
     match kind {
+        ColumnType::Workspace => (0..3_u8).prop_map(|n| WorkspaceId::from_bytes([n; 16]).into()).boxed(),
         ColumnType::Uuid => (0..3_u8).prop_map(|n| Value::Uuid([n; 16])).boxed(),
         ColumnType::Text => prop::sample::select(&["", "\0", "a", "a\0", "ab"][..]).prop_map(Value::from).boxed(),
         ColumnType::Int => (-2..3_i64).prop_map(Value::Int).boxed(),
@@ -165,11 +166,11 @@ async fn a_dump_is_the_same_from_every_engine_and_pages() {
     let model = MemoryTables::new();
     let mut batch = Batch::default();
     for n in 0..2_500_i64 {
-        let key = Key::of([Value::Uuid([n.to_le_bytes()[0] % 3; 16]), "open/all".into()]);
+        let key = Key::of([WorkspaceId::from_bytes([n.to_le_bytes()[0] % 3; 16]).into(), "open/all".into()]);
         let at = Value::Timestamp(Timestamp::from_unix_micros(n));
         batch.put(CONVERSATION_VIEWS, Row::new(key.at([at, Value::Uuid([1; 16])])));
     }
-    let key = Key::of([Value::Uuid([1; 16])]).at(["قائمة\0".into()]);
+    let key = Key::of([WorkspaceId::from_bytes([1; 16]).into()]).at(["قائمة\0".into()]);
     batch.put(LABELS, Row::new(key).with("body", b"{\"a\":1}".to_vec()));
     for tables in [&embedded as &dyn Dump, &model] {
         tables.write(batch.clone(), Sync::Later).await.unwrap();

@@ -60,7 +60,7 @@ impl Site {
         let Some(row) = inner.tables.get(CHANNEL_WORKSPACES, Key::of([Value::from(channel_id)])).await? else {
             return Ok(None);
         };
-        let Some(workspace_id) = row.uuid("workspace_id").map(WorkspaceId::from_bytes) else { return Ok(None) };
+        let Some(workspace_id) = row.workspace_id() else { return Ok(None) };
         let key = Key::of([Value::from(workspace_id)]).at([Value::from(channel_id)]);
         let Some(row) = inner.tables.get(CHANNELS, key).await? else { return Ok(None) };
         let ChannelRecord { channel, credentials } = row.body(CHANNELS)?;

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use schemas::WorkspaceId;
 use schemas::tables::{CHANNEL_WORKSPACES, EXTERNAL_MESSAGES, SESSIONS, USER_WORKSPACES, Value};
 
-use super::{Factory, Outcome, body, id, numbered, put, remove};
+use super::{Factory, Outcome, body, fresh_workspace, id, put, remove};
 use crate::tables::{Key, Row, TablesError};
 
 /// How many tasks race for one row.
@@ -17,7 +18,7 @@ const RACERS: i64 = 32;
 /// Of the engine.
 pub async fn one_of_many_inserts_wins(factory: &dyn Factory) -> Outcome {
     let tables = factory.open().await;
-    let key = Key::of([id(), id(), "SM1".into()]);
+    let key = Key::of([fresh_workspace(), id(), "SM1".into()]);
     let mut racers = tokio::task::JoinSet::new();
     for n in 0..RACERS {
         let (tables, key) = (Arc::clone(&tables), key.clone());
@@ -58,7 +59,7 @@ pub async fn an_insert_that_loses_changes_nothing(factory: &dyn Factory) -> Outc
     remove(&*tables, SESSIONS, key.clone()).await?;
     assert_eq!(tables.insert_if_absent(SESSIONS, second.clone()).await?, None);
     assert_eq!(tables.get(SESSIONS, key).await?, Some(second));
-    let bare = Row::new(Key::of([id()]).at([id()]));
+    let bare = Row::new(Key::of([id()]).at([fresh_workspace()]));
     assert_eq!(tables.insert_if_absent(USER_WORKSPACES, bare.clone()).await?, None);
     assert_eq!(tables.insert_if_absent(USER_WORKSPACES, bare.clone()).await?, Some(bare));
     Ok(())
@@ -113,7 +114,7 @@ pub async fn an_update_compares_what_is_there(factory: &dyn Factory) -> Outcome 
     // The row is there, the column is not.
     let channel = Row::new(Key::of([id()]));
     put(&*tables, CHANNEL_WORKSPACES, channel.clone()).await?;
-    let with_workspace = channel.with("workspace_id", numbered(1));
+    let with_workspace = channel.with("workspace_id", WorkspaceId::from_bytes([1; 16]));
     assert!(tables.update_if(CHANNEL_WORKSPACES, with_workspace, "workspace_id", None).await?);
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::ops::Bound;
 
 use schemas::tables::{LABELS, SESSIONS, Value};
 
-use super::{Factory, Outcome, id, put, remove, scan};
+use super::{Factory, Outcome, fresh_workspace, id, put, remove, scan};
 use crate::tables::validation::{MAX_KEY_BYTES, MAX_ROW_BYTES};
 use crate::tables::{Key, Row, TablesError};
 
@@ -14,13 +14,16 @@ use crate::tables::{Key, Row, TablesError};
 /// Of the engine.
 pub async fn keys_that_do_not_fit_are_refused_by_name(factory: &dyn Factory) -> Outcome {
     let tables = factory.open().await;
-    let label = |name: Value| Key::of([id()]).at([name]);
+    let label = |name: Value| Key::of([fresh_workspace()]).at([name]);
     let too_long = label(Value::Text("x".repeat(MAX_KEY_BYTES)));
     for (table, key, words) in [
         (SESSIONS, Key::of([]), ["sessions", "session_id", "0 values"]),
         (SESSIONS, Key::of([1_i64.into()]), ["sessions", "session_id", "uuid"]),
-        (SESSIONS, label(id()), ["sessions", "clustering", "1 values"]),
-        (LABELS, Key::of([id()]), ["labels", "name", "0 values"]),
+        (SESSIONS, Key::of([id()]).at([id()]), ["sessions", "clustering", "1 values"]),
+        (LABELS, Key::of([fresh_workspace()]), ["labels", "name", "0 values"]),
+        // No other id stands in the place of a workspace.
+        (LABELS, Key::of([id()]).at(["vip".into()]), ["labels", "workspace_id", "workspace"]),
+        (SESSIONS, Key::of([fresh_workspace()]), ["sessions", "session_id", "uuid"]),
         (LABELS, label(id()), ["labels", "name", "text"]),
         (LABELS, too_long, ["labels", "key", "limit"]),
     ] {
@@ -30,9 +33,9 @@ pub async fn keys_that_do_not_fit_are_refused_by_name(factory: &dyn Factory) -> 
     }
     let two = vec![Value::from("a"), Value::from("b")];
     for (partition, bound, words) in [
-        (vec![id()], Bound::Included(vec![id()]), ["labels", "name", "text"]),
-        (vec![id()], Bound::Excluded(two), ["labels", "name", "2 values"]),
-        (vec!["a".into()], Bound::Unbounded, ["labels", "workspace_id", "uuid"]),
+        (vec![fresh_workspace()], Bound::Included(vec![id()]), ["labels", "name", "text"]),
+        (vec![fresh_workspace()], Bound::Excluded(two), ["labels", "name", "2 values"]),
+        (vec!["a".into()], Bound::Unbounded, ["labels", "workspace_id", "workspace"]),
     ] {
         let range = scan(&partition, bound.clone(), Bound::Unbounded);
         check(tables.scan(LABELS, range).await, words);

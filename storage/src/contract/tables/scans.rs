@@ -2,14 +2,15 @@
 
 use std::ops::Bound;
 
+use schemas::WorkspaceId;
 use schemas::tables::{CONVERSATION_VIEWS, LABELS, MESSAGES, TIMERS, Value};
 
-use super::{Factory, Outcome, at, body, body_of, clusterings, id, numbered, remove, scan};
+use super::{Factory, Outcome, at, body, body_of, clusterings, fresh_workspace, id, numbered, remove, scan};
 use crate::tables::{Batch, Key, Row, Scan, Sync, Tables, TablesError};
 
 /// Messages 1 to 20 in bucket 0, with neighbours in the buckets beside it.
 async fn twenty_messages(tables: &dyn Tables) -> Result<[Value; 3], TablesError> {
-    let (workspace, conversation) = (id(), id());
+    let (workspace, conversation) = (fresh_workspace(), id());
     let mut batch = Batch::default();
     for bucket in [-1_i64, 0, 1] {
         for seq in (1..=20_i64).rev() {
@@ -80,7 +81,7 @@ pub async fn bounds_that_name_some_columns_speak_of_all_rows_that_begin_so(facto
                 let clustering = vec![at(due), numbered(conversation), timer.into()];
                 all.push(clustering.clone());
                 let key = Key::of(partition.clone()).at(clustering);
-                batch.put(TIMERS, Row::new(key).with("workspace_id", numbered(9)));
+                batch.put(TIMERS, Row::new(key).with("workspace_id", WorkspaceId::from_bytes([9; 16])));
             }
         }
     }
@@ -118,7 +119,7 @@ pub async fn bounds_that_name_some_columns_speak_of_all_rows_that_begin_so(facto
 pub async fn a_descending_table_is_read_from_the_largest(factory: &dyn Factory) -> Outcome {
     use Bound::{Excluded, Included, Unbounded};
     let tables = factory.open().await;
-    let partition = [id(), "open/all".into()];
+    let partition = [fresh_workspace(), "open/all".into()];
     let mut all = Vec::new();
     let mut batch = Batch::default();
     for activity in [5, -5, 0, i64::MAX, i64::MIN] {
@@ -168,7 +169,7 @@ pub async fn bounds_the_wrong_way_round_hold_nothing(factory: &dyn Factory) -> O
         assert_eq!(tables.scan(MESSAGES, range.clone()).await?, [], "{range:?}");
         assert_eq!(tables.scan(MESSAGES, range.backwards()).await?, []);
     }
-    assert_eq!(tables.scan(MESSAGES, Scan::of([id(), id(), 0_i64.into()], 5)).await?, []);
+    assert_eq!(tables.scan(MESSAGES, Scan::of([fresh_workspace(), id(), 0_i64.into()], 5)).await?, []);
     Ok(())
 }
 
@@ -225,7 +226,7 @@ pub async fn limits_are_kept(factory: &dyn Factory) -> Outcome {
 /// Of the engine.
 pub async fn text_of_every_kind_keeps_its_order(factory: &dyn Factory) -> Outcome {
     let tables = factory.open().await;
-    let workspace = id();
+    let workspace = fresh_workspace();
     let mut names = vec![
         "",
         "\0",
@@ -274,14 +275,14 @@ pub async fn text_of_every_kind_keeps_its_order(factory: &dyn Factory) -> Outcom
 pub async fn negative_numbers_and_extreme_times_keep_their_order(factory: &dyn Factory) -> Outcome {
     let tables = factory.open().await;
     let ascending = [i64::MIN, i64::MIN + 1, -256, -255, -1, 0, 1, 255, 256, i64::MAX - 1, i64::MAX];
-    let partition = [id(), id(), i64::MIN.into()];
+    let partition = [fresh_workspace(), id(), i64::MIN.into()];
     let timers = [Value::Int(-1_000_003)];
     let mut batch = Batch::default();
     for n in ascending.iter().rev() {
         let key = Key::of(partition.clone()).at([(*n).into()]);
         batch.put(MESSAGES, Row::new(key).with("body", body("a")));
         let key = Key::of(timers.clone()).at([at(*n), numbered(1), "snooze".into()]);
-        batch.put(TIMERS, Row::new(key).with("workspace_id", numbered(9)));
+        batch.put(TIMERS, Row::new(key).with("workspace_id", WorkspaceId::from_bytes([9; 16])));
     }
     tables.write(batch, Sync::Later).await?;
     let found = clusterings(&*tables, MESSAGES, Scan::of(partition, 99)).await?;
@@ -298,7 +299,7 @@ pub async fn negative_numbers_and_extreme_times_keep_their_order(factory: &dyn F
 /// Of the engine.
 pub async fn partitions_that_look_alike_stay_apart(factory: &dyn Factory) -> Outcome {
     let tables = factory.open().await;
-    let workspace = id();
+    let workspace = fresh_workspace();
     let views = ["open", "open/", "open/all", "open\0", "open\0all", "", "\0"];
     let mut batch = Batch::default();
     for (n, view) in (0..).zip(views) {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use schemas::tables::{CONVERSATIONS, MESSAGES, OUTBOX};
 
-use super::{Factory, Outcome, body, id};
+use super::{Factory, Outcome, body, fresh_workspace, id};
 use crate::tables::{Batch, Derivation, Key, Row, Sync, TablesError};
 
 /// Processes that take a turn at once.
@@ -36,7 +36,7 @@ fn derived(derivation: Derivation, conversation: &Key, text: &str) -> Batch {
 pub async fn a_turn_that_is_on_writes_and_a_turn_that_is_over_does_not(factory: &dyn Factory) -> Outcome {
     let tables = factory.open().await;
     let (partition, elsewhere) = (partition(), partition());
-    let conversation = Key::of([id(), id()]);
+    let conversation = Key::of([fresh_workspace(), id()]);
     let turn = tables.take_turn(partition).await?;
     let other = Derivation { partition: elsewhere, turn: tables.take_turn(elsewhere).await?, next_offset: 1 };
     let of = |turn, next_offset| Derivation { partition, turn, next_offset };
@@ -56,7 +56,7 @@ pub async fn a_turn_that_is_on_writes_and_a_turn_that_is_over_does_not(factory: 
     let mut removal = Batch::derived(of(later, 6));
     removal.delete(OUTBOX, outbox.clone().at([3_i64.into()]));
     tables.write(removal, Sync::Later).await?;
-    tables.write(derived(other, &Key::of([id(), id()]), "elsewhere"), Sync::Later).await?;
+    tables.write(derived(other, &Key::of([fresh_workspace(), id()]), "elsewhere"), Sync::Later).await?;
     let row = tables.get(CONVERSATIONS, conversation).await?;
     assert_eq!(row.as_ref().and_then(|row| row.get("body")), Some(&body("5")));
     assert_eq!(tables.get(OUTBOX, outbox.at([3_i64.into()])).await?, None);
@@ -82,7 +82,7 @@ pub async fn of_turns_taken_at_once_the_last_is_on(factory: &dyn Factory) -> Out
     assert_eq!(turns.len(), all, "each turn has a number of its own");
     for (n, turn) in turns.into_iter().enumerate() {
         let derivation = Derivation { partition, turn, next_offset: 1 };
-        let written = tables.write(derived(derivation, &Key::of([id(), id()]), "row"), Sync::Later).await;
+        let written = tables.write(derived(derivation, &Key::of([fresh_workspace(), id()]), "row"), Sync::Later).await;
         assert_eq!(written.is_ok(), n + 1 == all, "turn {turn}: {written:?}");
     }
     Ok(())

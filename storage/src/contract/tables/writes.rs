@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use schemas::tables::{CONTACTS, ENGINE_POSITIONS, EXTERNAL_MESSAGES, SESSIONS, USER_WORKSPACES, Value};
 
-use super::{Factory, Outcome, body, body_of, id, numbered, put, remove};
+use super::{Factory, Outcome, body, body_of, fresh_workspace, id, numbered, put, remove};
 use crate::tables::{Batch, Key, Row, Scan, Sync, TablesError};
 
 /// A row is read as it was written, under both ways to read, with its columns in the order of the declaration.
@@ -13,7 +13,7 @@ use crate::tables::{Batch, Key, Row, Scan, Sync, TablesError};
 /// Of the engine.
 pub async fn reads_what_was_written(factory: &dyn Factory) -> Outcome {
     let tables = factory.open().await;
-    let key = Key::of([id(), id(), "SM0123".into()]);
+    let key = Key::of([fresh_workspace(), id(), "SM0123".into()]);
     assert_eq!(tables.get(EXTERNAL_MESSAGES, key.clone()).await?, None);
     let conversation = id();
     let row = Row::new(key.clone()).with("seq", -7_i64).with("conversation_id", conversation.clone());
@@ -22,7 +22,7 @@ pub async fn reads_what_was_written(factory: &dyn Factory) -> Outcome {
     assert_eq!(tables.get(EXTERNAL_MESSAGES, key.clone()).await?, Some(expected.clone()));
     let all = tables.scan(EXTERNAL_MESSAGES, Scan::of(key.partition, 10)).await?;
     assert_eq!(all, [expected]);
-    let bare = Row::new(Key::of([id()]).at([id()]));
+    let bare = Row::new(Key::of([id()]).at([fresh_workspace()]));
     put(&*tables, USER_WORKSPACES, bare.clone()).await?;
     assert_eq!(tables.get(USER_WORKSPACES, bare.key.clone()).await?, Some(bare));
     Ok(())
@@ -99,7 +99,7 @@ pub async fn a_batch_changes_many_tables(factory: &dyn Factory) -> Outcome {
     const ROUNDS: i64 = 100;
     let tables = factory.open().await;
     let position = Key::of([Value::Int(1_000_001)]);
-    let contact = Key::of([id(), id()]);
+    let contact = Key::of([fresh_workspace(), id()]);
     let keys = vec![(ENGINE_POSITIONS, position.clone()), (CONTACTS, contact.clone())];
     let isolates = factory.isolates_batches();
     let halves = |rows: &[Option<Row>]| {
@@ -140,10 +140,10 @@ pub async fn a_batch_changes_many_tables(factory: &dyn Factory) -> Outcome {
 /// Of the engine.
 pub async fn a_batch_with_a_fault_changes_nothing(factory: &dyn Factory) -> Outcome {
     let tables = factory.open().await;
-    let key = Key::of([id(), id()]);
+    let key = Key::of([fresh_workspace(), id()]);
     let mut batch = Batch::default();
     batch.put(CONTACTS, Row::new(key.clone()).with("body", body("a")));
-    batch.put(CONTACTS, Row::new(Key::of([id()])));
+    batch.put(CONTACTS, Row::new(Key::of([fresh_workspace()])));
     let result = tables.write(batch, Sync::Now).await;
     assert!(matches!(result, Err(TablesError::Invalid { .. })), "{result:?}");
     assert_eq!(tables.get(CONTACTS, key).await?, None);
@@ -170,7 +170,7 @@ pub async fn an_empty_batch_is_written(factory: &dyn Factory) -> Outcome {
 /// Of the engine.
 pub async fn many_rows_are_read_in_the_order_of_the_keys(factory: &dyn Factory) -> Outcome {
     let tables = factory.open().await;
-    let workspace = id();
+    let workspace = fresh_workspace();
     let key = |n: i64| Key::of([workspace.clone(), numbered(n.to_le_bytes()[0])]);
     let mut batch = Batch::default();
     for n in 0..50 {
@@ -193,7 +193,7 @@ pub async fn large_rows_come_back(factory: &dyn Factory) -> Outcome {
     let tables = factory.open().await;
     for size_bytes in [0, 1, 4_095, 4_096, 1 << 20] {
         let bytes: Vec<u8> = (0..=255_u8).cycle().take(size_bytes).collect();
-        let row = Row::new(Key::of([id(), id()])).with("body", bytes);
+        let row = Row::new(Key::of([fresh_workspace(), id()])).with("body", bytes);
         put(&*tables, CONTACTS, row.clone()).await?;
         let read = tables.get(CONTACTS, row.key.clone()).await?;
         assert!(read == Some(row), "the row of {size_bytes} bytes is another one");
@@ -209,7 +209,7 @@ pub async fn rows_outlive_the_engine(factory: &dyn Factory) -> Outcome {
     if !factory.is_persistent() {
         return Ok(());
     }
-    let workspace = id();
+    let workspace = fresh_workspace();
     let key = |n: u8| Key::of([workspace.clone(), numbered(n)]);
     for n in 0..4 {
         let tables = factory.open().await;

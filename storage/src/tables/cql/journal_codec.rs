@@ -165,6 +165,7 @@ fn with_checksum(mut out: Vec<u8>) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use schemas::WorkspaceId;
     use schemas::tables::{LABELS, SESSIONS, TIMERS, Value};
 
     use super::*;
@@ -183,7 +184,11 @@ mod tests {
                 kind: Kind::Put(vec![(0, Value::Int(5)), (1, Value::Blob(vec![0, 1]))]),
             },
             Change { table: SESSIONS, key: key(2), kind: Kind::Replace(vec![(1, Value::Blob(Vec::new()))]) },
-            Change { table: LABELS, key: key(3).at(["قائمة".into()]), kind: Kind::Put(Vec::new()) },
+            Change {
+                table: LABELS,
+                key: Key::of([WorkspaceId::from_bytes([3; 16]).into()]).at(["قائمة".into()]),
+                kind: Kind::Put(Vec::new()),
+            },
             Change { table: TIMERS, key: timer, kind: Kind::Delete },
         ]
     }

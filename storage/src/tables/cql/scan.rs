@@ -6,8 +6,8 @@
 
 use std::ops::{Bound as RangeBound, ControlFlow};
 
-use schemas::Timestamp;
 use schemas::tables::{ColumnType, Order, Table, Value};
+use schemas::{Timestamp, WorkspaceId};
 use scylla::response::PagingState;
 
 use super::changes::is_storable;
@@ -174,7 +174,7 @@ fn edge(bound: &RangeBound<Vec<Value>>) -> Result<Option<(Edge, &[Value])>, ()> 
 fn span_of(table: &Table, scan: &Scan) -> Option<Span> {
     let kind = table.clustering_key.first()?.kind;
     let all = match kind {
-        ColumnType::Uuid => Span { low: 0, high: u128::MAX },
+        ColumnType::Workspace | ColumnType::Uuid => Span { low: 0, high: u128::MAX },
         ColumnType::Int | ColumnType::Timestamp => Span { low: 0, high: u128::from(u64::MAX) },
         ColumnType::Text | ColumnType::Blob => return None,
     };
@@ -220,6 +220,7 @@ fn narrowed(table: &Table, scan: &Scan, whole: Span, piece: Span) -> Scan {
 fn number_of(value: &Value) -> Option<u128> {
     let of_int = |n: i64| u128::from(n.cast_unsigned() ^ (1 << 63));
     Some(match value {
+        Value::Workspace(id) => u128::from_be_bytes(*id.as_bytes()),
         Value::Uuid(bytes) => u128::from_be_bytes(*bytes),
         Value::Int(n) => of_int(*n),
         Value::Timestamp(at) => of_int(at.unix_micros()),
@@ -232,6 +233,7 @@ fn value_of(kind: ColumnType, number: u128) -> Value {
     match kind {
         ColumnType::Timestamp => Value::Timestamp(Timestamp::from_unix_micros(int())),
         ColumnType::Int => Value::Int(int()),
+        ColumnType::Workspace => Value::Workspace(WorkspaceId::from_bytes(number.to_be_bytes())),
         ColumnType::Uuid | ColumnType::Text | ColumnType::Blob => Value::Uuid(number.to_be_bytes()),
     }
 }
@@ -251,7 +253,7 @@ mod tests {
         assert!(number_of(&Value::Int(-1)) < number_of(&Value::Int(0)));
         let id = Value::Uuid([7; 16]);
         assert_eq!(value_of(ColumnType::Uuid, number_of(&id).unwrap()), id);
-        assert_eq!(span_of(LABELS, &Scan::of([Value::Uuid([0; 16])], 1)), None);
+        assert_eq!(span_of(LABELS, &Scan::of([WorkspaceId::from_bytes([0; 16]).into()], 1)), None);
     }
 
     #[test]

@@ -8,8 +8,8 @@
 //! | timestamp | `bigint` | CQL's `timestamp` counts milliseconds, ours microseconds |
 //! | blob | `blob` | |
 
-use schemas::Timestamp;
 use schemas::tables::{Column, ColumnType, Table, Value};
+use schemas::{Timestamp, WorkspaceId};
 use scylla::errors::SerializationError;
 use scylla::frame::response::result::ColumnType as CqlType;
 use scylla::response::query_result::QueryRowsResult;
@@ -23,7 +23,7 @@ use crate::tables::{Key, Row, TablesError};
 /// The CQL type of a column.
 pub(super) const fn cql_type(kind: ColumnType) -> &'static str {
     match kind {
-        ColumnType::Uuid | ColumnType::Blob => "blob",
+        ColumnType::Workspace | ColumnType::Uuid | ColumnType::Blob => "blob",
         ColumnType::Text => "text",
         ColumnType::Int | ColumnType::Timestamp => "bigint",
     }
@@ -56,6 +56,7 @@ impl SerializeValue for Bind<'_> {
         let number = |n: i64| n.to_be_bytes();
         match self {
             Self::Value(value) => match value {
+                Value::Workspace(id) => writer.set_value(id.as_bytes()),
                 Value::Uuid(bytes) => writer.set_value(bytes),
                 Value::Blob(bytes) => writer.set_value(bytes),
                 Value::Text(text) => writer.set_value(text.as_bytes()),
@@ -186,6 +187,9 @@ fn value_of(table: &'static Table, column: &Column, value: CqlValue) -> Result<V
         reason: format!("the column {} does not hold a {}", column.name, type_name(column.kind)),
     };
     Ok(match (column.kind, value) {
+        (ColumnType::Workspace, CqlValue::Blob(bytes)) => {
+            Value::Workspace(WorkspaceId::from_bytes(bytes.try_into().map_err(|_wrong_length: Vec<u8>| other())?))
+        }
         (ColumnType::Uuid, CqlValue::Blob(bytes)) => {
             Value::Uuid(bytes.try_into().map_err(|_wrong_length: Vec<u8>| other())?)
         }
