@@ -38,8 +38,10 @@ use tokio_util::sync::CancellationToken;
 use self::board::Boards;
 use self::kpi::series::{Minutes, QuestionError, SeriesPlan};
 use self::kpi::{BoardTables, KpiEngine, KpiError};
+use self::sql::parameters::SqlType;
 use self::sql::pool::{Pool, SqlOptions};
-use self::sql::{SqlError, SqlRequest, SqlResult};
+use self::sql::protocol::Work;
+use self::sql::{SqlError, SqlRequest, SqlResult, SqlShape};
 use self::store::file::FileError;
 use self::store::{Gap, Partition, QueryFiles, StoreError};
 use self::tail::Tail;
@@ -253,12 +255,25 @@ impl Analytics {
     /// # Errors
     /// Any [`SqlError`]; none of them tells anything of another workspace.
     pub async fn sql(&self, workspace_id: WorkspaceId, request: SqlRequest) -> Result<SqlResult, SqlError> {
-        let sql = request.sql.clone();
-        tokio::task::spawn_blocking(move || sql::gate::check(&sql).map(drop))
-            .await
-            .map_err(|_lost| SqlError::Unavailable)??;
+        check(request.sql.clone(), Work::Run(request.parameters.clone())).await?;
         let files = async || self.query_files(workspace_id).await.map_err(|error| unavailable(&error));
         self.pool.run(workspace_id, request, files).await
+    }
+
+    /// What a query would answer, without running it: its columns, and the types of its parameters. `types` are those that
+    /// are known already, from the first on.
+    ///
+    /// # Errors
+    /// As [`Analytics::sql`].
+    pub async fn describe_sql(
+        &self,
+        workspace_id: WorkspaceId,
+        request: SqlRequest,
+        types: Vec<Option<SqlType>>,
+    ) -> Result<SqlShape, SqlError> {
+        check(request.sql.clone(), Work::Describe(types.clone())).await?;
+        let files = async || self.query_files(workspace_id).await.map_err(|error| unavailable(&error));
+        self.pool.describe(workspace_id, request, types, files).await
     }
 
     /// How many events of a partition are not counted yet.
@@ -382,6 +397,12 @@ impl Analytics {
 /// A file as `file:///…`, whatever its path holds.
 fn file_url(path: &std::path::Path) -> String {
     url::Url::from_file_path(path).map_or_else(|()| path.display().to_string(), String::from)
+}
+
+/// Whether a query passes the gate.
+async fn check(sql: String, work: Work) -> Result<(), SqlError> {
+    let checked = tokio::task::spawn_blocking(move || sql::gate::check_work(&sql, &work).map(drop));
+    checked.await.map_err(|_lost| SqlError::Unavailable)?
 }
 
 fn unavailable(error: &AnalyticsError) -> SqlError {

@@ -14,7 +14,8 @@ use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
-use super::SqlError;
+use super::protocol::Work;
+use super::{SqlError, parameters};
 
 /// The most bytes of a query.
 pub const MAX_SQL_BYTES: usize = 16 * 1024;
@@ -58,20 +59,34 @@ const STACK_BYTES: usize = 32 << 20;
 /// [`SqlError::Refused`] for what may not be asked, [`SqlError::Invalid`] for what is not SQL, [`SqlError::Unavailable`] if no
 /// thread can be started.
 pub fn check(sql: &str) -> Result<Query, SqlError> {
+    check_work(sql, &Work::Run(Vec::new())).map(|checked| checked.tree)
+}
+
+/// A query that has passed.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    /// Its tree. The parameters whose values or types are known are in it; others are still `$1`.
+    pub(crate) tree: Query,
+    /// How many parameters it has, if it is to be described.
+    pub(crate) parameters: usize,
+}
+
+/// As [`check`], for a query with parameters.
+pub(crate) fn check_work(sql: &str, work: &Work) -> Result<Checked, SqlError> {
     if sql.len() > MAX_SQL_BYTES {
         return Err(over("the query has", sql.len(), "bytes", MAX_SQL_BYTES, "shorten it"));
     }
-    let sql = sql.to_owned();
+    let (sql, work) = (sql.to_owned(), work.clone());
     std::thread::Builder::new()
         .name("sql-gate".to_owned())
         .stack_size(STACK_BYTES)
-        .spawn(move || parse(&sql))
+        .spawn(move || parse(&sql, &work))
         .map_err(|_no_thread| SqlError::Unavailable)?
         .join()
         .unwrap_or_else(|_panic| Err(SqlError::Invalid { reason: "the query cannot be parsed".to_owned() }))
 }
 
-fn parse(sql: &str) -> Result<Query, SqlError> {
+fn parse(sql: &str, work: &Work) -> Result<Checked, SqlError> {
     let dialect = PostgreSqlDialect {};
     let tokens = Tokenizer::new(&dialect, sql).tokenize_with_location().map_err(|error| invalid(&error.to_string()))?;
     check_tokens(tokens.iter().map(|token| &token.token))?;
@@ -93,8 +108,16 @@ fn parse(sql: &str) -> Result<Query, SqlError> {
              SELECT * FROM catalogue lists tables and columns",
         ));
     };
-    walk::check(&query)?;
-    Ok(*query)
+    let mut tree = *query;
+    let parameters = match work {
+        Work::Run(values) => {
+            parameters::put(&mut tree, values)?;
+            0
+        }
+        Work::Describe(types) => parameters::put_types(&mut tree, types)?,
+    };
+    walk::check(&tree)?;
+    Ok(Checked { tree, parameters })
 }
 
 fn check_tokens<'a>(tokens: impl Iterator<Item = &'a Token>) -> Result<(), SqlError> {

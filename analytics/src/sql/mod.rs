@@ -5,8 +5,10 @@
 //! ([`pool`]). 16 KB of SQL can make DataFusion abort by stack overflow, and some plans never yield to a timeout, so nothing
 //! less than a process holds them.
 
+pub mod door;
 pub mod functions;
 pub mod gate;
+pub mod parameters;
 pub mod pool;
 pub(crate) mod protocol;
 pub mod worker;
@@ -15,10 +17,13 @@ use std::io::Cursor;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamReader;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+
+use self::parameters::{SqlType, SqlValue};
 
 /// The most rows of an answer.
 pub const MAX_ROWS: usize = 10_000;
@@ -30,10 +35,19 @@ pub const MAX_RESULT_BYTES: usize = 8 << 20;
 pub struct SqlRequest {
     /// One SELECT.
     pub sql: String,
+    /// The values of `$1`, `$2`, … in it.
+    pub parameters: Vec<SqlValue>,
     /// The most rows wanted; at most [`MAX_ROWS`], which is also the default.
     pub max_rows: Option<usize>,
     /// How long it may take; at most what the options say, which is also the default.
     pub timeout: Option<Duration>,
+}
+
+impl SqlRequest {
+    /// A query without parameters, with the usual limits.
+    pub fn new(sql: impl Into<String>) -> Self {
+        Self { sql: sql.into(), parameters: Vec::new(), max_rows: None, timeout: None }
+    }
 }
 
 /// Why a query gave no answer. The text of each names the limit and the fix, and nothing of another workspace.
@@ -119,7 +133,34 @@ pub struct SqlResult {
     pub elapsed: Duration,
 }
 
+/// What a query would answer, and what it wants to know.
+#[derive(Clone, Debug)]
+pub struct SqlShape {
+    /// The schema as an Arrow IPC stream without rows.
+    pub ipc: Bytes,
+    /// The types of its parameters `$1`, `$2`, …; text where nothing says another.
+    pub parameters: Vec<SqlType>,
+}
+
+impl SqlShape {
+    /// The schema of its answer.
+    ///
+    /// # Errors
+    /// If the worker gave something other than an Arrow IPC stream.
+    pub fn schema(&self) -> Result<SchemaRef, ArrowError> {
+        Ok(StreamReader::try_new(Cursor::new(self.ipc.clone()), None)?.schema())
+    }
+}
+
 impl SqlResult {
+    /// The schema.
+    ///
+    /// # Errors
+    /// If the worker gave something other than an Arrow IPC stream.
+    pub fn schema(&self) -> Result<SchemaRef, ArrowError> {
+        Ok(self.reader()?.schema())
+    }
+
     /// The columns.
     ///
     /// # Errors

@@ -20,9 +20,10 @@ use tokio::process::{Child, Command};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
+use super::parameters::SqlType;
 pub use super::protocol::Limits;
-use super::protocol::{FileEntry, Head, Request};
-use super::{MAX_RESULT_BYTES, MAX_ROWS, SqlError, SqlRequest, SqlResult};
+use super::protocol::{FileEntry, Head, Request, Work};
+use super::{MAX_RESULT_BYTES, MAX_ROWS, SqlError, SqlRequest, SqlResult, SqlShape};
 use crate::store::QueryFiles;
 
 /// How much of a process's standard error is looked at, in bytes.
@@ -128,13 +129,53 @@ impl Pool {
         F: AsyncFnOnce() -> Result<QueryFiles, SqlError>,
     {
         let begun = Instant::now();
+        let work = Work::Run(request.parameters.clone());
+        let (head, ipc) = self.work(workspace_id, &request, work, files).await?;
+        match head {
+            Head::Answer { rows, truncated } => Ok(SqlResult { ipc, rows, truncated, elapsed: begun.elapsed() }),
+            Head::Shape { .. } | Head::Error(_) => Err(SqlError::Unavailable),
+        }
+    }
+
+    /// Plans a query that has passed the gate, with these types of its parameters as far as they are known.
+    ///
+    /// # Errors
+    /// Any [`SqlError`].
+    pub async fn describe<F>(
+        &self,
+        workspace_id: WorkspaceId,
+        request: SqlRequest,
+        types: Vec<Option<SqlType>>,
+        files: F,
+    ) -> Result<SqlShape, SqlError>
+    where
+        F: AsyncFnOnce() -> Result<QueryFiles, SqlError>,
+    {
+        let (head, ipc) = self.work(workspace_id, &request, Work::Describe(types), files).await?;
+        match head {
+            Head::Shape { parameters } => Ok(SqlShape { ipc, parameters }),
+            Head::Answer { .. } | Head::Error(_) => Err(SqlError::Unavailable),
+        }
+    }
+
+    async fn work<F>(
+        &self,
+        workspace_id: WorkspaceId,
+        request: &SqlRequest,
+        work: Work,
+        files: F,
+    ) -> Result<(Head, Bytes), SqlError>
+    where
+        F: AsyncFnOnce() -> Result<QueryFiles, SqlError>,
+    {
+        let begun = Instant::now();
         let timeout = request.timeout.unwrap_or(self.options.timeout).clamp(SHORTEST, self.options.timeout);
         let deadline = begun + timeout;
         let timed_out = SqlError::TimedOut { limit_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX) };
         let ticket = self.admit(workspace_id)?;
         let _turn = timeout_at(deadline, self.turn(&ticket)).await.map_err(|_elapsed| timed_out.clone())??;
         let files = timeout_at(deadline, files()).await.map_err(|_elapsed| timed_out.clone())??;
-        let ran = self.process(&request, &files, deadline).await;
+        let ran = self.process(request, work, &files, deadline).await;
         let (stopped, answer) = match ran {
             Ok(ended) => self.judge(ended, &timed_out),
             Err(error) => {
@@ -146,7 +187,7 @@ impl Pool {
             self.note_stop(workspace_id);
         }
         metrics::histogram!("saler_sql_seconds").record(begun.elapsed());
-        answer.map(|(rows, truncated, ipc)| SqlResult { ipc, rows, truncated, elapsed: begun.elapsed() })
+        answer
     }
 
     fn admit(&self, workspace_id: WorkspaceId) -> Result<Ticket, SqlError> {
@@ -208,9 +249,16 @@ impl Pool {
         }
     }
 
-    async fn process(&self, request: &SqlRequest, files: &QueryFiles, deadline: Instant) -> std::io::Result<Ended> {
+    async fn process(
+        &self,
+        request: &SqlRequest,
+        work: Work,
+        files: &QueryFiles,
+        deadline: Instant,
+    ) -> std::io::Result<Ended> {
         let request = serde_json::to_vec(&Request {
             sql: request.sql.clone(),
+            work,
             max_rows: request.max_rows.unwrap_or(MAX_ROWS).min(MAX_ROWS),
             max_bytes: MAX_RESULT_BYTES,
             limits: self.options.limits,
@@ -236,7 +284,7 @@ impl Pool {
     }
 
     /// What the end of a process means: whether it had to be stopped, and the answer.
-    fn judge(&self, ended: Ended, timed_out: &SqlError) -> (bool, Result<(usize, bool, Bytes), SqlError>) {
+    fn judge(&self, ended: Ended, timed_out: &SqlError) -> (bool, Result<(Head, Bytes), SqlError>) {
         let (status, stdout, stderr) = match ended {
             Ended::Deadline => return (true, Err(timed_out.clone())),
             Ended::Itself { status, stdout, stderr } => (status, stdout, stderr),
@@ -296,13 +344,13 @@ async fn read_at_most(mut from: impl AsyncRead + Unpin, most: u64) -> std::io::R
     Ok(kept)
 }
 
-fn read_answer(stdout: Vec<u8>) -> Result<(usize, bool, Bytes), SqlError> {
+fn read_answer(stdout: Vec<u8>) -> Result<(Head, Bytes), SqlError> {
     let stdout = Bytes::from(stdout);
     let Some(line) = stdout.iter().position(|byte| *byte == b'\n') else { return Err(SqlError::Unavailable) };
     let head = stdout.slice(..line);
     match serde_json::from_slice(&head) {
-        Ok(Head::Answer { rows, truncated }) => Ok((rows, truncated, stdout.slice(line + 1..))),
         Ok(Head::Error(error)) => Err(error),
+        Ok(head) => Ok((head, stdout.slice(line + 1..))),
         Err(_not_a_head) => Err(SqlError::Unavailable),
     }
 }

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::SqlError;
+use super::parameters::{SqlType, SqlValue};
 use crate::store::file::FileKind;
 
 /// A query with all that it may touch.
@@ -11,6 +12,8 @@ use crate::store::file::FileKind;
 pub(crate) struct Request {
     /// The query; it has passed the gate once, and passes it again in the worker.
     pub(crate) sql: String,
+    /// What is to be done with it.
+    pub(crate) work: Work,
     /// The most rows of the answer.
     pub(crate) max_rows: usize,
     /// The most bytes of the answer.
@@ -19,6 +22,16 @@ pub(crate) struct Request {
     pub(crate) limits: Limits,
     /// The workspace's files, by table; paths are relative to the process's working folder, which is the workspace's.
     pub(crate) files: Vec<FileEntry>,
+}
+
+/// What is to be done with a query.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Work {
+    /// Run it with these values of its parameters.
+    Run(Vec<SqlValue>),
+    /// Plan it, for the columns of its answer and the types of its parameters, some of which are known.
+    Describe(Vec<Option<SqlType>>),
 }
 
 /// What a query's process allows itself.
@@ -53,6 +66,11 @@ pub(crate) enum Head {
         rows: usize,
         /// Whether there were more.
         truncated: bool,
+    },
+    /// An Arrow IPC stream without rows follows.
+    Shape {
+        /// The types of the parameters, in order.
+        parameters: Vec<SqlType>,
     },
     /// Nothing follows.
     Error(SqlError),

@@ -86,7 +86,7 @@ impl Hub {
         sql: &str,
         timeout: Duration,
     ) -> Result<SqlResult, SqlError> {
-        let request = SqlRequest { sql: sql.to_owned(), max_rows: None, timeout: Some(timeout) };
+        let request = SqlRequest { timeout: Some(timeout), ..SqlRequest::new(sql) };
         self.analytics.sql(workspace_id, request).await
     }
 

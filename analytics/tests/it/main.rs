@@ -14,6 +14,7 @@ mod fold;
 mod gate;
 mod hub;
 mod kpi;
+mod parameters;
 mod plain;
 mod series;
 mod sql;

@@ -44,7 +44,7 @@ struct Adapter {
 #[async_trait]
 impl AnalyticsPort for Adapter {
     async fn sql(&self, workspace_id: WorkspaceId, sql: &str) -> Result<SqlAnswer, QueryError> {
-        let request = SqlRequest { sql: sql.to_owned(), max_rows: Some(self.max_rows), timeout: None };
+        let request = SqlRequest { max_rows: Some(self.max_rows), ..SqlRequest::new(sql) };
         let result = self.analytics.sql(workspace_id, request).await.map_err(|error| match error {
             SqlError::TooBusy { .. } | SqlError::Paused { .. } => QueryError::Busy { reason: error.to_string() },
             SqlError::Unavailable => QueryError::Unavailable { reason: error.to_string() },

@@ -282,7 +282,7 @@ impl Gateway {
         let Working { log, tables, commands, clock, .. } = working;
         let directory = Directory::new(Arc::clone(tables), Arc::clone(clock));
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let sign_in = SignInService::open(directory.clone(), config.auth.clone(), cores).await?;
+        let sign_in = Arc::new(SignInService::open(directory.clone(), config.auth.clone(), cores).await?);
         let cursor_key = directory.installation_secret("cursor_key").await?;
         let told = reconcile(&directory, commands).await?;
         if told > 0 {

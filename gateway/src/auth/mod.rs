@@ -10,6 +10,7 @@ pub mod password;
 pub mod principal;
 pub mod refresh;
 pub mod sign_in;
+pub mod sql_sign_in;
 pub mod throttle;
 
 use base64::Engine;

@@ -100,6 +100,16 @@ impl SignInService {
         &self.authenticator
     }
 
+    /// Counts failures.
+    pub fn throttle(&self) -> &Throttle {
+        &self.throttle
+    }
+
+    /// The time by which it counts.
+    pub fn now(&self) -> Timestamp {
+        self.directory.now()
+    }
+
     /// Hashes passwords.
     pub fn passwords(&self) -> &Passwords {
         &self.passwords

@@ -32,7 +32,7 @@ pub struct AppState {
     /// Outcomes of commands.
     pub outcomes: Outcomes,
     /// Sign-in.
-    pub sign_in: SignInService,
+    pub sign_in: Arc<SignInService>,
     /// Cursors of lists.
     pub cursors: Cursors,
     /// Channels of webhooks.

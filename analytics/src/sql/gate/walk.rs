@@ -129,6 +129,8 @@ impl Walk {
         let text = match pattern {
             Some(Expr::Value(value)) => match &value.value {
                 Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text) => Some(text),
+                // Only a query that is described but not run still has one here.
+                Value::Placeholder(name) => Some(name),
                 _ => None,
             },
             _ => None,

@@ -4,6 +4,7 @@
 //! a loop, an allocation that fails) ends this process only; the hub sees it end or kills it at the deadline.
 
 mod confine;
+mod describe;
 mod repeated;
 mod session;
 mod tables;
@@ -15,12 +16,14 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use arrow::ipc::writer::StreamWriter;
 use datafusion::common::DataFusionError;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::SendableRecordBatchStream;
+use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement as PlannedStatement;
-use datafusion::sql::sqlparser::ast::Statement;
+use datafusion::sql::sqlparser::ast::{Query, Statement};
 use futures::StreamExt as _;
 
-use super::protocol::{Head, Request};
+use super::protocol::{Head, Request, Work};
 use super::{SqlError, gate};
 
 /// The stack on which a query is planned and run, in bytes; only what is used takes memory.
@@ -66,30 +69,21 @@ fn answer(request: &Request) -> (Head, Vec<u8>) {
         .map_err(|_no_runtime| SqlError::Unavailable)
         .and_then(|runtime| runtime.block_on(query(request)));
     match answered {
-        Ok(answer) => (Head::Answer { rows: answer.rows, truncated: answer.truncated }, answer.ipc),
+        Ok(answered) => answered,
         Err(error) => (Head::Error(error), Vec::new()),
     }
 }
 
-struct Answer {
-    ipc: Vec<u8>,
-    rows: usize,
-    truncated: bool,
-}
-
-async fn query(request: &Request) -> Result<Answer, SqlError> {
-    let tree = gate::check(&request.sql)?;
+async fn query(request: &Request) -> Result<(Head, Vec<u8>), SqlError> {
+    let checked = gate::check_work(&request.sql, &request.work)?;
     let limit_mib = (request.limits.pool_bytes >> 20) as u64;
     let running = |error: &DataFusionError| while_running(error, limit_mib);
     let session = session::open(request.limits.pool_bytes).map_err(|error| running(&error))?;
     tables::register(&session, &request.files).await.map_err(|error| running(&error))?;
-    // The tree that passed the gate is the one that is planned: no second parser can read it in another way.
-    let plan = session
-        .state()
-        .statement_to_plan(PlannedStatement::Statement(Box::new(Statement::Query(Box::new(tree)))))
-        .await
-        .map_err(|error| while_planning(&error, limit_mib))?;
-    session::options().verify_plan(&plan).map_err(|error| while_planning(&error, limit_mib))?;
+    if let Work::Describe(types) = &request.work {
+        return describe::describe(&session, checked, types).await.map_err(|error| while_planning(&error, limit_mib));
+    }
+    let plan = plan(&session, checked.tree).await.map_err(|error| while_planning(&error, limit_mib))?;
     repeated::refuse(&plan)?;
     let frame = session.execute_logical_plan(plan).await.map_err(|error| while_planning(&error, limit_mib))?;
     let schema = Arc::new(frame.schema().as_arrow().clone());
@@ -98,12 +92,20 @@ async fn query(request: &Request) -> Result<Answer, SqlError> {
     collect(stream, schema, request).await.map_err(|error| running(&error))
 }
 
+/// Plans a tree that has passed the gate: no second parser can read it in another way.
+async fn plan(session: &SessionContext, tree: Query) -> Result<LogicalPlan, DataFusionError> {
+    let statement = PlannedStatement::Statement(Box::new(Statement::Query(Box::new(tree))));
+    let plan = session.state().statement_to_plan(statement).await?;
+    session::options().verify_plan(&plan)?;
+    Ok(plan)
+}
+
 /// Writes rows until there are no more, or no more are wanted, or no more fit.
 async fn collect(
     mut stream: SendableRecordBatchStream,
     planned: SchemaRef,
     request: &Request,
-) -> Result<Answer, DataFusionError> {
+) -> Result<(Head, Vec<u8>), DataFusionError> {
     let schema = if stream.schema().fields().is_empty() { planned } else { stream.schema() };
     let mut writer = StreamWriter::try_new(Vec::new(), &schema)?;
     let (mut rows, mut truncated) = (0, false);
@@ -130,7 +132,7 @@ async fn collect(
         }
     }
     writer.finish()?;
-    Ok(Answer { ipc: writer.into_inner()?, rows, truncated })
+    Ok((Head::Answer { rows, truncated }, writer.into_inner()?))
 }
 
 /// About how many bytes a slice takes in the stream: its own part of each buffer, not the buffers whole.
