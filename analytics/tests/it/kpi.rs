@@ -161,7 +161,7 @@ async fn watchers_get_a_board_after_each_change_and_share_it() {
     world.play(&[Op::Inbound(0), Op::Inbound(1)]);
     append(&log, &world.events).await;
     let seen = first.wait_for(|board| value(board, "waiting", None, None) == Some(2.0));
-    let seen = Arc::clone(&*tokio::time::timeout(Duration::from_secs(30), seen).await.unwrap().unwrap());
+    let seen = Arc::clone(&*tokio::time::timeout(Duration::from_mins(1), seen).await.unwrap().unwrap());
     assert_eq!(value(&seen, "messages_in", None, None), Some(2.0));
     let same = second.wait_for(|board| value(board, "waiting", None, None) == Some(2.0)).await.unwrap();
     assert!(Arc::ptr_eq(&seen, &same));

@@ -58,7 +58,7 @@ impl FakeTwilio {
     pub(crate) async fn message(&self, n: usize) -> Post {
         let mut taken = self.taken.clone();
         let posts = taken.wait_for(|posts| posts.len() >= n);
-        let posts = tokio::time::timeout(std::time::Duration::from_secs(30), posts).await;
+        let posts = tokio::time::timeout(std::time::Duration::from_mins(1), posts).await;
         posts.expect("the hub sends it").unwrap()[n - 1].clone()
     }
 

@@ -19,7 +19,7 @@ use super::cli::{json_of, saler};
 /// What webhooks are signed for; where the hub listens changes with every start.
 pub(crate) const PUBLIC_URL: &str = "https://hub.example.test";
 /// No state takes longer to come.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Between two looks at a state that the hub tells of only when asked.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 

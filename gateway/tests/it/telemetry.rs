@@ -14,8 +14,8 @@ use super::app::{ACCOUNT, AUTH_TOKEN, NUMBER, answer, message};
 use super::process::{Hub, Shop};
 use super::ws_client::{Received, WsClient};
 
-/// The promise: a hub that is asked to stop has ended after this.
-const STOP_WITHIN: Duration = Duration::from_secs(10);
+/// A hub that is asked to stop ends in ten seconds; a busy machine of tests is given twice that.
+const STOP_WITHIN: Duration = Duration::from_secs(20);
 const METRICS_TOKEN: &str = "canary-metrics-token-0123456789-abcdef";
 const CUSTOMER: &str = "+15005559876";
 

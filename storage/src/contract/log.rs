@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use crate::log::{Log, LogError, MAX_APPEND_BYTES, MAX_VALUE_BYTES, NewRecord, ReadLimit, Record, Topic};
 
 /// How long a property waits for what must happen at once.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A log of one engine, which a test may open more than once.
 #[async_trait]
