@@ -12,7 +12,8 @@ DATA ?= data
 # either, the hub shows its built-in page.
 NODE_OK := $(shell command -v npm >/dev/null 2>&1 && node -e 'const [a,b]=process.versions.node.split(".").map(Number);process.exit(a>22||(a==22&&b>=12)||(a==20&&b>=19)?0:1)' 2>/dev/null && echo yes)
 NPM := npm --prefix console
-CONSOLE_SOURCES := $(shell find console/src console/public -type f 2>/dev/null) console/index.html console/vite.config.ts
+CONSOLE_SOURCES := $(shell find console/src console/widget console/public -type f 2>/dev/null) console/index.html \
+    console/package.json console/vite.config.ts console/vite.widget.config.ts console/tools/compressed.ts
 
 help: ## Shows this list.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20

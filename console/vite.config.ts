@@ -1,14 +1,11 @@
 /// <reference types="vitest/config" />
 import { readFileSync } from 'node:fs'
-import { readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
-import { brotliCompress, constants, gzip } from 'node:zlib'
 import { compileMessage } from '@lingui/message-utils/compileMessage'
 import tailwindcss from '@tailwindcss/vite'
 import react from '@vitejs/plugin-react'
 import { defineConfig, type Plugin } from 'vite'
+import { compressed } from './tools/compressed.ts'
 
 /** Where `vite dev` finds the hub. */
 const HUB = process.env.SALER_HUB ?? 'http://127.0.0.1:8080'
@@ -38,35 +35,8 @@ function messages(): Plugin {
   }
 }
 
-/** The smallest file, in bytes, that is worth compressing. */
-const COMPRESS_FROM = 512
-
-/**
- * Writes `<file>.br` and `<file>.gz` beside what compresses well, so that the hub never does. It reads what was written:
- * bundles in memory are still changed after the last plugin has seen them.
- */
-function compressed(): Plugin {
-  return {
-    name: 'saler-compressed',
-    apply: 'build',
-    async writeBundle(options, bundle) {
-      const folder = options.dir ?? 'dist'
-      const names = [...Object.keys(bundle), 'icon.svg'].filter((name) => /^[^.].*\.(js|css|svg)$/.test(name))
-      for (const name of names) {
-        const bytes = await readFile(join(folder, name))
-        if (bytes.length < COMPRESS_FROM) continue
-        const br = {
-          params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length },
-        }
-        await writeFile(join(folder, `${name}.br`), await promisify(brotliCompress)(bytes, br))
-        await writeFile(join(folder, `${name}.gz`), await promisify(gzip)(bytes, { level: 9 }))
-      }
-    },
-  }
-}
-
 export default defineConfig({
-  plugins: [messages(), react(), tailwindcss(), compressed()],
+  plugins: [messages(), react(), tailwindcss(), compressed('icon.svg')],
   build: {
     manifest: true,
     target: ['chrome123', 'safari17.5', 'firefox121'],
@@ -81,5 +51,5 @@ export default defineConfig({
       '/api': { target: HUB, changeOrigin: true, ws: true, headers: { origin: HUB } },
     },
   },
-  test: { environment: 'happy-dom', include: ['src/**/*.test.{ts,tsx}'] },
+  test: { environment: 'happy-dom', include: ['{src,widget}/**/*.test.{ts,tsx}'] },
 })

@@ -11,7 +11,8 @@ data=$3
 config=load-tests/demo.json
 simulator=127.0.0.1:${SIMULATOR_PORT:-8090}
 
-export SALER_DATA__DIR="$data" SALER_HTTP__LISTEN="$listen"
+# The demo's web chat, as demo.json names it, can be tried on a page of the hub.
+export SALER_DATA__DIR="$data" SALER_HTTP__LISTEN="$listen" SALER_HTTP__WIDGET_DEMO=019a9f3e-7d2c-7b61-9a52-0c4e1f6a7b03
 mkdir -p "$data"
 "$bin/saler-load" demo-setup --saler "$bin/saler" --workspace-config "$config" --simulator "$simulator" \
     --origin "http://$listen" --marker "$data/demo-workspace.json"
@@ -55,6 +56,7 @@ cat <<TEXT
 
   Saler runs on            http://$listen
   The API, to be tried     http://$listen/api/v1/docs/
+  The chat for your site   http://$listen/widget-demo
   Metrics, health          http://$listen/metrics  http://$listen/healthz
 
   Sign in as               owner@demo.saler.test     demo-owner-2026

@@ -92,6 +92,12 @@ impl Console {
         self.page.replace(NONCE, nonce)
     }
 
+    /// The page of the web chat widget's frame, for an answer with this nonce.
+    pub fn widget_frame(&self, nonce: &str) -> Option<String> {
+        let page = self.assets.get("widget/frame.html")?;
+        Some(String::from_utf8_lossy(&page.plain).replace(NONCE, nonce))
+    }
+
     /// What the page of an answer with this nonce may load and do: the header `Content-Security-Policy`.
     pub fn policy(&self, nonce: &str) -> String {
         format!(
@@ -112,6 +118,7 @@ fn media_type(path: &str) -> &'static str {
     match path.rsplit_once('.').map_or("", |(_, ending)| ending) {
         "js" => "text/javascript; charset=utf-8",
         "css" => "text/css; charset=utf-8",
+        "html" => "text/html; charset=utf-8",
         "svg" => "image/svg+xml",
         "png" => "image/png",
         "woff2" => "font/woff2",
@@ -133,6 +140,7 @@ mod tests {
             ("assets/a.js.br", "br"),
             ("assets/a.js.gz", "gz"),
             ("icon.svg", "<svg/>"),
+            ("widget/frame.html", "<script nonce=\"__CSP_NONCE__\" src=\"/widget/assets/f.js\"></script>"),
             (".vite/manifest.json", "{}"),
         ];
         Console::of(files.map(|(path, text)| (path.to_owned(), Bytes::from(text))).into()).expect("a page")
@@ -147,6 +155,7 @@ mod tests {
         assert!(!policy.contains("unsafe"));
         assert!(console.page("abc").contains("nonce=\"abc\""));
         assert!(!console.page("abc").contains("__CSP_NONCE__"));
+        assert!(console.widget_frame("abc").expect("the frame").starts_with("<script nonce=\"abc\""));
     }
 
     #[test]

@@ -1,10 +1,12 @@
-// Fails when the inbox would load more JavaScript or CSS than its budget: the entry, what it imports, and the routes' chunks.
-import { readFileSync, statSync } from 'node:fs'
+// Fails when the inbox would load more JavaScript or CSS than its budget (the entry, what it imports, and the routes' chunks),
+// or a customer's page more for the chat: everything that the widget ever loads counts.
+import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { gzipSync } from 'node:zlib'
 
 /** Budgets in bytes, gzipped. */
 const SCRIPTS = 180 * 1024
 const STYLES = 15 * 1024
+const WIDGET = 30 * 1024
 /** What the inbox loads besides the entry: its own chunk and one catalogue. */
 const ALSO = [/features\/inbox\/route/, /virtual:messages\/ar$/]
 
@@ -48,6 +50,16 @@ const sheets = weigh(styles)
 console.log(
   `JavaScript ${(scripts / 1024).toFixed(1)} of ${SCRIPTS / 1024} KiB, CSS ${(sheets / 1024).toFixed(1)} of ${STYLES / 1024} KiB`,
 )
+const parts = ['widget/loader.js', 'widget/frame.html']
+for (const name of readdirSync(new URL('widget/assets/', dist))) {
+  if (/\.(js|css)$/.test(name)) parts.push(`widget/assets/${name}`)
+}
+const widget = weigh(parts)
+console.log(`the chat widget ${(widget / 1024).toFixed(1)} of ${WIDGET / 1024} KiB`)
+if (parts.length < 4 || widget > WIDGET) {
+  console.error('the widget is over its budget, or was not found in the build')
+  process.exit(1)
+}
 if (scripts === 0 || scripts > SCRIPTS || sheets > STYLES) {
   console.error('the inbox is over its budget, or was not found in the build')
   process.exit(1)

@@ -90,6 +90,7 @@ async fn fill(commands: &Commands, count: usize) -> WorkspaceId {
             phone: Some(from.clone()),
             from,
             also_from: Vec::new(),
+            email: None,
             to: "+14155550100".to_owned(),
             profile_name: Some("سارة العتيبي".to_owned()),
             body: Body::text("السلام عليكم، هل الطلب رقم 1024 جاهز؟ I have been waiting since Monday."),

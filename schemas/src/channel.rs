@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::widget::WidgetSettings;
 use crate::{ChannelId, WorkspaceId};
 
 /// Who carries the messages: the name in webhook addresses, in `--provider` and in the provider's module.
@@ -161,6 +162,9 @@ pub enum Credentials {
         identity_secret: Secret,
         /// The origins whose pages may open the visitor's socket, such as `https://shop.example`.
         allowed_origins: Vec<String>,
+        /// How the widget looks and what it asks.
+        #[serde(default)]
+        widget: WidgetSettings,
     },
 }
 

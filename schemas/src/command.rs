@@ -70,6 +70,9 @@ pub struct InboundMessage {
     /// The contact's phone number in E.164, if the address is one or comes with one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phone: Option<String>,
+    /// The contact's e-mail address, if the channel tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
     /// Our own address that it was sent to.
     pub to: String,
     /// The name that the contact gave the provider.

@@ -19,6 +19,7 @@ pub mod conversation;
 pub mod desk;
 pub mod message;
 pub mod template;
+pub mod widget;
 pub mod workspace;
 
 pub mod governance;

@@ -3047,6 +3047,60 @@ export interface paths {
         };
         trace?: never;
     };
+    "/api/v1/visitor/widget": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a page's widget must know of its channel. Pages of the channel's origins may read it. */
+        get: {
+            parameters: {
+                query: {
+                    /** @description The id of a web chat channel. */
+                    channel: components["schemas"]["ChannelId"];
+                };
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["VisitorWidget"];
+                    };
+                };
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+                404: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/workspaces": {
         parameters: {
             query?: never;
@@ -3376,6 +3430,13 @@ export interface components {
             /** @description For whom it acts. */
             user_id: components["schemas"]["UserId"];
         };
+        /** @description A field of the form before the first message. */
+        AskedField: {
+            /** @description What is asked for. */
+            field: components["schemas"]["VisitorField"];
+            /** @description Whether nobody may go on without it. */
+            required?: boolean;
+        };
         /**
          * @description How conversations of a channel find their agent.
          * @enum {string}
@@ -3587,6 +3648,7 @@ export interface components {
              * @description Another time in which resolved conversations reopen.
              */
             reopen_hours?: number | null;
+            widget?: components["schemas"]["WidgetSettings"] | null;
         };
         /**
          * Format: uuid
@@ -3595,6 +3657,7 @@ export interface components {
         ChannelId: string;
         /** @description A channel with what its provider must be told. */
         ChannelView: components["schemas"]["Channel"] & {
+            web_chat?: components["schemas"]["WebChatView"] | null;
             /** @description Where the provider must post messages and delivery reports; absent for web chat. */
             webhook_url?: string | null;
         };
@@ -4759,6 +4822,8 @@ export interface components {
             identity_secret?: string | null;
             /** @enum {string} */
             provider: "web_chat";
+            /** @description How the widget looks and what it asks. */
+            widget?: components["schemas"]["WidgetSettings"];
         };
         /** @description An API token to make; it acts for the caller. */
         NewApiToken: {
@@ -5053,6 +5118,7 @@ export interface components {
         Page_ChannelView: {
             /** @description What is on it. */
             items: (components["schemas"]["Channel"] & {
+                web_chat?: components["schemas"]["WebChatView"] | null;
                 /** @description Where the provider must post messages and delivery reports; absent for web chat. */
                 webhook_url?: string | null;
             })[];
@@ -5805,6 +5871,8 @@ export interface components {
         /** @description How a visitor of a web page says who they are. */
         VisitorAuth: {
             after?: components["schemas"]["VisitorPosition"] | null;
+            /** @description The e-mail address of a new visitor, for agents to see. Left out if it is none. */
+            email?: string | null;
             /**
              * Format: int64
              * @description Comes back in the answer.
@@ -5812,13 +5880,15 @@ export interface components {
             id?: number;
             /**
              * @description A JWT (HS256, the channel's identity secret) of the customer's own server: `sub`, `iat`, `exp` at most five
-             *     minutes after `iat`, and optionally `name`.
+             *     minutes after `iat`, and optionally `name`, `email` and `phone`.
              */
             identity?: string | null;
             /** @description The name of a new visitor. */
             name?: string | null;
             /** @description `true`: a visitor who was never here. One of `token`, `identity` and `new` must be given. */
             new?: boolean;
+            /** @description The phone number of a new visitor in E.164, for agents to see. Left out if it is none. */
+            phone?: string | null;
             /** @description A visitor's token that the hub gave before. */
             token?: string | null;
         };
@@ -5854,12 +5924,30 @@ export interface components {
              */
             seq: number;
         } | {
+            /**
+             * Format: int64
+             * @description The number before which.
+             */
+            before: number;
+            /**
+             * Format: int64
+             * @description Comes back in the answer.
+             */
+            id: number;
+            /** @enum {string} */
+            op: "history";
+        } | {
             /** @enum {string} */
             op: "typing";
         } | {
             /** @enum {string} */
             op: "hb";
         };
+        /**
+         * @description What a visitor may tell of themselves. It is shown to agents; nobody is ever found by it.
+         * @enum {string}
+         */
+        VisitorField: "name" | "email" | "phone";
         /** @description A message, as a visitor may know it. Never a private note. */
         VisitorMessage: {
             /** @description When. */
@@ -5927,6 +6015,16 @@ export interface components {
             op: "ready";
             /** @description Keep it and sign in with it next time, within 24 hours. */
             token: string;
+        } | {
+            /**
+             * Format: int64
+             * @description Of the frame.
+             */
+            id: number;
+            /** @description At most 50. None: there is nothing before. */
+            messages: components["schemas"]["VisitorMessage"][];
+            /** @enum {string} */
+            op: "history";
         } | (components["schemas"]["VisitorMessage"] & {
             /** @enum {string} */
             op: "msg";
@@ -5977,11 +6075,50 @@ export interface components {
             /** @enum {string} */
             op: "drain";
         };
+        /** @description What the widget on a customer's page needs to know before anything else. */
+        VisitorWidget: {
+            /** @description The channel. */
+            channel_id: components["schemas"]["ChannelId"];
+            /** @description How the widget looks and what it asks. */
+            settings: components["schemas"]["WidgetSettings"];
+        };
+        /** @description What a web chat channel has besides what all channels have. */
+        WebChatView: {
+            /** @description The origins whose pages may open the chat. */
+            allowed_origins: string[];
+            /** @description How the widget looks and what it asks. */
+            widget: components["schemas"]["WidgetSettings"];
+        };
         /**
          * @description A day of the week.
          * @enum {string}
          */
         Weekday: "monday" | "tuesday" | "wednesday" | "thursday" | "friday" | "saturday" | "sunday";
+        /**
+         * @description The corner at the bottom of the page in which the widget's button is.
+         * @enum {string}
+         */
+        WidgetPosition: "end" | "start";
+        /** @description The settings of a web chat channel's widget. Attributes of the page's script tag go before them. */
+        WidgetSettings: {
+            /** @description What a visitor whom the site does not know is asked before the first message; each field at most once. */
+            ask?: components["schemas"]["AskedField"][];
+            /** @description The colour of the button and of the visitor's messages, such as `#12715b`; the hub's own if absent. */
+            color?: string | null;
+            /** @description What greets a visitor who has not written yet, 1 to 500 characters; a sentence in their language if absent. */
+            greeting?: string | null;
+            /** @description In which corner the button is. */
+            position?: components["schemas"]["WidgetPosition"];
+            /** @description Light or dark. */
+            theme?: components["schemas"]["WidgetTheme"];
+            /** @description What stands above the chat, 1 to 60 characters; a sentence in the visitor's language if absent. */
+            title?: string | null;
+        };
+        /**
+         * @description Whether the widget is light or dark.
+         * @enum {string}
+         */
+        WidgetTheme: "auto" | "light" | "dark";
         /** @description A tenant. */
         Workspace: {
             business_hours?: components["schemas"]["BusinessHours"] | null;

@@ -14,6 +14,7 @@ use ingest::commands::Commands;
 use schemas::api::channel::{NewAccount, NewChannel};
 use schemas::channel::{AssignmentPolicy, Medium, Secret};
 use schemas::command::Actor;
+use schemas::widget::WidgetSettings;
 use schemas::workspace::Role;
 use schemas::{ChannelId, WorkspaceId};
 use serde_json::json;
@@ -279,7 +280,11 @@ fn new_channel(arguments: ChannelArguments) -> anyhow::Result<NewChannel> {
                 messages_per_second: arguments.messages_per_second,
             }
         }
-        ProviderArgument::WebChat => NewAccount::WebChat { identity_secret: None, allowed_origins: arguments.origins },
+        ProviderArgument::WebChat => NewAccount::WebChat {
+            identity_secret: None,
+            allowed_origins: arguments.origins,
+            widget: WidgetSettings::default(),
+        },
     };
     Ok(NewChannel {
         name: arguments.name,

@@ -84,6 +84,8 @@ pub struct HttpConfig {
     pub shutdown_timeout_s: u64,
     /// Empty: /metrics is open.
     pub metrics_token: Secret,
+    /// The web chat channel of the page `/widget-demo`; empty: there is no such page.
+    pub widget_demo: String,
 }
 
 /// Section `[data]`.

@@ -19,6 +19,9 @@ pub(super) fn check(config: &Config, faults: &mut Vec<String>) {
             http.client_disconnect_timeout_ms,
         ));
     }
+    if !http.widget_demo.is_empty() && http.widget_demo.parse::<schemas::ChannelId>().is_err() {
+        faults.push(format!("http.widget_demo is {:?}: write the id of a web chat channel", http.widget_demo));
+    }
     long_enough("http.metrics_token", &http.metrics_token, faults);
     faults.extend(config.socket.faults());
     let auth = &config.auth;

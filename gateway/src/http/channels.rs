@@ -5,11 +5,12 @@ use actix_web::{HttpResponse, web};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use schemas::ChannelId;
-use schemas::api::channel::{ChannelChange, ChannelView, CreatedChannel, NewAccount, NewChannel};
+use schemas::api::channel::{ChannelChange, ChannelView, CreatedChannel, NewAccount, NewChannel, WebChatView};
 use schemas::api::problem::Problem;
 use schemas::api::{Page, PageQuery};
 use schemas::channel::{Channel, ChannelRecord, Credentials, Medium, Provider, Secret};
 use schemas::policy::Action;
+use schemas::widget::WidgetSettings;
 
 use super::commands::actor;
 use super::cursor::{page_limit, shown};
@@ -41,7 +42,7 @@ pub async fn list(
     let after: Option<ChannelId> = state.cursors.open(workspace_id, "channels", query.0.cursor.as_deref())?;
     let found = state.directory.channels_after(workspace_id, after, limit + 1).await?;
     let page = state.cursors.page(workspace_id, "channels", (found, limit), |record| record.channel.id);
-    Ok(web::Json(shown(page, |record| view(&state, record.channel))))
+    Ok(web::Json(shown(page, |record| view(&state, record))))
 }
 
 /// A channel.
@@ -52,7 +53,7 @@ pub async fn list(
 )]
 pub async fn get(state: State, caller: Caller, path: ValidPath<ChannelId>) -> Result<web::Json<ChannelView>, ApiError> {
     let record = state.directory.channel(caller.workspace_id, path.0).await?;
-    Ok(web::Json(view(&state, record.channel)))
+    Ok(web::Json(view(&state, record)))
 }
 
 /// Makes a channel. The answer holds the address that the provider must post to.
@@ -65,7 +66,7 @@ pub async fn create(state: State, caller: Caller, body: ValidJson<NewChannel>) -
     let record =
         state.directory.create_channel(caller.workspace_id, planned.record.channel, planned.record.credentials).await?;
     tell_engine(&state, &caller, &record.channel).await?;
-    let created = CreatedChannel { view: view(&state, record.channel), identity_secret: planned.shown_secret };
+    let created = CreatedChannel { view: view(&state, record), identity_secret: planned.shown_secret };
     Ok(HttpResponse::Created().json(created))
 }
 
@@ -84,7 +85,7 @@ pub async fn change(
     let record = state.directory.change_channel(caller.workspace_id, path.0, |record| apply(record, body.0)).await?;
     state.channels.forget(path.0);
     tell_engine(&state, &caller, &record.channel).await?;
-    Ok(web::Json(view(&state, record.channel)))
+    Ok(web::Json(view(&state, record)))
 }
 
 /// A channel that is about to be made.
@@ -122,7 +123,7 @@ pub fn plan_channel(
             };
             (Provider::Twilio, checked_medium(medium)?, checked_address(&address)?, credentials)
         }
-        NewAccount::WebChat { identity_secret, allowed_origins } => {
+        NewAccount::WebChat { identity_secret, allowed_origins, widget } => {
             let identity_secret = if let Some(secret) = identity_secret {
                 checked_secret("account.identity_secret", secret)?
             } else {
@@ -130,8 +131,11 @@ pub fn plan_channel(
                 shown_secret = Some(made.clone());
                 Secret::new(made)
             };
-            let credentials =
-                Credentials::WebChat { identity_secret, allowed_origins: checked_origins(allowed_origins)? };
+            let credentials = Credentials::WebChat {
+                identity_secret,
+                allowed_origins: checked_origins(allowed_origins)?,
+                widget: checked_widget(widget)?,
+            };
             (Provider::WebChat, Medium::WebChat, format!("web_chat:{id}"), credentials)
         }
     };
@@ -160,21 +164,27 @@ fn apply(record: &mut ChannelRecord, change: ChannelChange) -> Result<(), Direct
     if let Some(hours) = change.reopen_hours {
         channel.reopen_hours = checked_hours(hours)?;
     }
-    match (credentials, change.auth_token, change.allowed_origins) {
-        (_, None, None) => {}
-        (Credentials::Twilio { auth_tokens, .. }, Some(token), None) => {
+    let web_chat = (change.allowed_origins, change.widget);
+    match (credentials, change.auth_token, web_chat) {
+        (_, None, (None, None)) => {}
+        (Credentials::Twilio { auth_tokens, .. }, Some(token), (None, None)) => {
             let token = checked_secret("auth_token", token)?;
             auth_tokens.retain(|known| *known != token);
             auth_tokens.insert(0, token);
             auth_tokens.truncate(2);
         }
-        (Credentials::WebChat { allowed_origins, .. }, None, Some(origins)) => {
-            *allowed_origins = checked_origins(origins)?;
+        (Credentials::WebChat { allowed_origins, widget, .. }, None, (origins, settings)) => {
+            if let Some(origins) = origins {
+                *allowed_origins = checked_origins(origins)?;
+            }
+            if let Some(settings) = settings {
+                *widget = checked_widget(settings)?;
+            }
         }
         _ => {
             return Err(DirectoryError::invalid(
                 "auth_token",
-                "auth_token is for Twilio channels, allowed_origins for web chat: send the one that fits",
+                "auth_token is for Twilio channels, allowed_origins and widget for web chat: send what fits",
             ));
         }
     }
@@ -269,9 +279,30 @@ fn checked_origins(origins: Vec<String>) -> Result<Vec<String>, DirectoryError> 
     }
 }
 
-fn view(state: &AppState, channel: Channel) -> ChannelView {
-    let webhook_url = webhook_url(&state.public_url, &channel);
-    ChannelView { channel, webhook_url }
+/// Settings of a widget with what it can show: texts in their lengths, no field twice.
+fn checked_widget(mut settings: WidgetSettings) -> Result<WidgetSettings, DirectoryError> {
+    let is_color = |color: &str| {
+        color.strip_prefix('#').is_some_and(|digits| digits.len() == 6 && digits.bytes().all(|b| b.is_ascii_hexdigit()))
+    };
+    if settings.color.as_deref().is_some_and(|color| !is_color(color)) {
+        return Err(DirectoryError::invalid("widget.color", "write # and six hexadecimal digits, such as #12715b"));
+    }
+    settings.title = settings.title.map(|title| checked_text("widget.title", &title, 1, 60)).transpose()?;
+    settings.greeting = settings.greeting.map(|text| checked_text("widget.greeting", &text, 1, 500)).transpose()?;
+    let fields: std::collections::HashSet<_> = settings.ask.iter().map(|asked| asked.field).collect();
+    if fields.len() != settings.ask.len() {
+        return Err(DirectoryError::invalid("widget.ask", "name each field at most once"));
+    }
+    Ok(settings)
+}
+
+fn view(state: &AppState, record: ChannelRecord) -> ChannelView {
+    let webhook_url = webhook_url(&state.public_url, &record.channel);
+    let web_chat = match record.credentials {
+        Credentials::WebChat { allowed_origins, widget, .. } => Some(WebChatView { allowed_origins, widget }),
+        Credentials::Twilio { .. } => None,
+    };
+    ChannelView { channel: record.channel, webhook_url, web_chat }
 }
 
 /// Where the provider of a channel must post; web chat has no such address.

@@ -34,6 +34,7 @@ pub mod teams;
 pub mod tokens;
 pub mod vitals;
 pub mod webhooks;
+pub mod widget;
 pub mod workspaces;
 
 use actix_web::http::header;
@@ -68,6 +69,7 @@ pub fn endpoints() -> Endpoints {
     search::add_to(&mut endpoints);
     dead_letters::add_to(&mut endpoints);
     analytics::add_to(&mut endpoints);
+    widget::add_to(&mut endpoints);
     openapi::add_to(&mut endpoints);
     endpoints
 }
@@ -84,6 +86,7 @@ pub fn configure(service: &mut web::ServiceConfig, sockets: impl FnOnce(&mut web
             .route(web::post().to(webhooks::receive))
             .route(web::get().to(webhooks::receive)),
     );
+    service.configure(widget::configure);
     let everything_else = web::scope("")
         .wrap(security_headers())
         .configure(sockets)
@@ -91,6 +94,7 @@ pub fn configure(service: &mut web::ServiceConfig, sockets: impl FnOnce(&mut web
         .service(openapi::swagger())
         .service(api.default_service(web::to(not_found)))
         .configure(page::configure)
+        .configure(widget::configure_demo)
         .default_service(web::to(page::anything_else));
     service.service(everything_else);
 }

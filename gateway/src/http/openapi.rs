@@ -14,7 +14,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use super::route::{Access, Endpoints};
 use super::{
     analytics, auth, business_hours, canned_replies, channels, contacts, conversations, dead_letters, lists, members,
-    messages, notifications, saved_views, search, teams, tokens, workspaces,
+    messages, notifications, saved_views, search, teams, tokens, widget, workspaces,
 };
 
 /// Swagger UI sets styles from its script; nothing else is looser than elsewhere.
@@ -47,6 +47,7 @@ const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
         notifications::list, notifications::mark_read,
         saved_views::list, saved_views::create, saved_views::change, saved_views::remove,
         search::search,
+        widget::settings,
         dead_letters::list, dead_letters::get, dead_letters::replay_one, dead_letters::discard,
         analytics::sql, analytics::kpis, analytics::kpi_definitions, analytics::kpi_series,
     ),

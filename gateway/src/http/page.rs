@@ -67,7 +67,8 @@ async fn file(
     }
 }
 
-fn answer(asset: &Asset, request: &HttpRequest, kept_long: bool) -> HttpResponse {
+/// A file in the form that the browser takes, or that it has it already.
+pub(super) fn answer(asset: &Asset, request: &HttpRequest, kept_long: bool) -> HttpResponse {
     let (encoding, content) = choose(asset, request);
     // Each form is another content to a cache.
     let etag = format!("\"{}-{}\"", asset.etag, encoding.unwrap_or("plain"));

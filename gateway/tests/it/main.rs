@@ -39,4 +39,5 @@ mod telemetry;
 mod two_gateways;
 mod webhooks;
 mod whole_way;
+mod widget;
 mod ws_client;

@@ -14,6 +14,7 @@ use schemas::tables::{
     CHANNEL_WORKSPACES, CHANNELS, CONTACT_CONVERSATIONS, CONVERSATIONS, IDENTITIES, MESSAGES, Value as Cell,
     message_bucket,
 };
+use schemas::widget::WidgetSettings;
 use schemas::workspace::Role;
 use serde_json::{Value, json};
 use storage::clock::Clock;
@@ -48,6 +49,7 @@ async fn store_channel(bench: &Bench, n: u64, w: u64, active: bool) {
         credentials: Credentials::WebChat {
             identity_secret: Secret::new(SECRET),
             allowed_origins: vec![SHOP.to_owned()],
+            widget: WidgetSettings::default(),
         },
     };
     let mut batch = Batch::default();
@@ -148,7 +150,8 @@ async fn only_the_channels_origins_may_open_it() {
 async fn what_a_visitor_writes_is_durable_and_keeps_its_key() {
     let bench = Bench::new(config()).await;
     make_channel(&bench, 1, 1).await;
-    let (mut client, ready) = visit(&bench, 1, json!({"new": true, "name": " Amal\u{7} "})).await;
+    let told = json!({"new": true, "name": " Amal\u{7} ", "email": "amal@shop.example", "phone": "0501"});
+    let (mut client, ready) = visit(&bench, 1, told).await;
     assert_eq!(ready["history"], json!([]));
     for id in 1..=2 {
         client.send(&json!({"op": "send", "id": id, "key": "k1", "text": "Where is my order?"})).await;
@@ -159,6 +162,8 @@ async fn what_a_visitor_writes_is_durable_and_keeps_its_key() {
     let Command::ReceiveMessage { channel_id, message } = &first.command else { panic!("{first:?}") };
     assert_eq!((*channel_id, &first.actor), (channel(1), &Actor::Channel { channel_id: channel(1) }));
     assert_eq!((message.profile_name.as_deref(), message.to.as_str()), (Some("Amal"), "shop"));
+    let told = (message.email.as_deref(), message.phone.as_deref());
+    assert_eq!(told, (Some("amal@shop.example"), None), "what is no phone number is left out");
     // The engine finds the repeat by the id, as it does for providers.
     let Command::ReceiveMessage { message: again, .. } = &second.command else { panic!("{second:?}") };
     assert_eq!(again.external_id, message.external_id);
@@ -264,6 +269,18 @@ async fn whoever_comes_back_has_the_history_or_what_was_missed() {
     say(&bench, 1, &talk, messages[118].clone()).await;
     say(&bench, 1, &talk, written(&talk, 121, Direction::Outbound, AGENT())).await;
     assert_eq!(client.next().await["seq"], 121);
+    // What was said before comes on request, without the notes, until there is nothing before.
+    let mut earlier = async |before: u64| {
+        client.send(&json!({"op": "history", "id": 9, "before": before})).await;
+        let answer = client.next().await;
+        assert_eq!((answer["op"].as_str(), answer["id"].as_u64()), (Some("history"), Some(9)));
+        answer["messages"].as_array().unwrap().iter().map(|one| one["seq"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    let page = earlier(seen[0]).await;
+    assert_eq!((page.len(), page.last()), (40, Some(&(seen[0] - 1))), "{page:?}");
+    assert_eq!(earlier(4).await, [1, 2, 3]);
+    assert_eq!(earlier(1).await, [0; 0]);
+    assert_eq!(earlier(u64::MAX).await.last(), Some(&119));
     drop(client);
     // Nobody else has it: neither a new visitor, nor the same name on another channel.
     make_channel(&bench, 2, 1).await;

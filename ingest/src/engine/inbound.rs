@@ -85,6 +85,9 @@ impl Decider<'_> {
         if contact.phone.is_none() {
             contact.phone.clone_from(&message.phone);
         }
+        if contact.email.is_none() {
+            contact.email.clone_from(&message.email);
+        }
         match message.opt_out {
             Some(true) if !contact.opted_out.contains(&channel.id) => contact.opted_out.push(channel.id),
             Some(false) => contact.opted_out.retain(|id| *id != channel.id),

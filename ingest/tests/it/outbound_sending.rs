@@ -161,6 +161,7 @@ impl Hub {
             from: from.to_owned(),
             also_from: Vec::new(),
             phone: None,
+            email: None,
             to: record.channel.address.clone(),
             profile_name: None,
             body: Body::text("help"),

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::ChannelId;
 use crate::channel::{AssignmentPolicy, Channel, Medium, Secret};
+use crate::widget::WidgetSettings;
 
 /// A channel with what its provider must be told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -13,6 +15,35 @@ pub struct ChannelView {
     /// Where the provider must post messages and delivery reports; absent for web chat.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook_url: Option<String>,
+    /// What web chat has besides; absent elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub web_chat: Option<WebChatView>,
+}
+
+/// What a web chat channel has besides what all channels have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct WebChatView {
+    /// The origins whose pages may open the chat.
+    pub allowed_origins: Vec<String>,
+    /// How the widget looks and what it asks.
+    pub widget: WidgetSettings,
+}
+
+/// What the widget on a customer's page needs to know before anything else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct VisitorWidget {
+    /// The channel.
+    pub channel_id: ChannelId,
+    /// How the widget looks and what it asks.
+    pub settings: WidgetSettings,
+}
+
+/// Which widget.
+#[derive(Clone, Copy, Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct VisitorWidgetQuery {
+    /// The id of a web chat channel.
+    pub channel: ChannelId,
 }
 
 /// A channel to make.
@@ -61,6 +92,9 @@ pub enum NewAccount {
         identity_secret: Option<Secret>,
         /// The origins whose pages may open the visitor's socket, such as `https://shop.example`.
         allowed_origins: Vec<String>,
+        /// How the widget looks and what it asks.
+        #[serde(default)]
+        widget: WidgetSettings,
     },
 }
 
@@ -98,4 +132,7 @@ pub struct ChannelChange {
     /// Web chat: other origins.
     #[serde(default)]
     pub allowed_origins: Option<Vec<String>>,
+    /// Web chat: other settings of the widget, in place of all that there are.
+    #[serde(default)]
+    pub widget: Option<WidgetSettings>,
 }

@@ -18,7 +18,7 @@ pub struct VisitorAuth {
     #[schema(value_type = Option<String>)]
     pub token: Option<Secret>,
     /// A JWT (HS256, the channel's identity secret) of the customer's own server: `sub`, `iat`, `exp` at most five
-    /// minutes after `iat`, and optionally `name`.
+    /// minutes after `iat`, and optionally `name`, `email` and `phone`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub identity: Option<Secret>,
@@ -28,6 +28,12 @@ pub struct VisitorAuth {
     /// The name of a new visitor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// The e-mail address of a new visitor, for agents to see. Left out if it is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// The phone number of a new visitor in E.164, for agents to see. Left out if it is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone: Option<String>,
     /// The conversation and the last number that the client has: only what came after is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<VisitorPosition>,
@@ -64,6 +70,13 @@ pub enum VisitorClientFrame {
         /// `true`: seen by the visitor.
         #[serde(default)]
         read: bool,
+    },
+    /// Asks for what was said before.
+    History {
+        /// Comes back in the answer.
+        id: u64,
+        /// The number before which.
+        before: u64,
     },
     /// The visitor is typing.
     Typing,
@@ -134,6 +147,13 @@ pub enum VisitorServerFrame {
         conversation_id: Option<ConversationId>,
         /// Its last messages, oldest first; or those after the client's position.
         history: Vec<VisitorMessage>,
+    },
+    /// Earlier messages of the present conversation, oldest first.
+    History {
+        /// Of the frame.
+        id: u64,
+        /// At most 50. None: there is nothing before.
+        messages: Vec<VisitorMessage>,
     },
     /// A message.
     Msg(VisitorMessage),

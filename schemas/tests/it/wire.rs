@@ -202,6 +202,7 @@ fn commands() -> Vec<Command> {
         from: "+966501234567".to_owned(),
         also_from: vec!["SA.4566546130240823".to_owned()],
         phone: Some("+966501234567".to_owned()),
+        email: None,
         to: "+14155238886".to_owned(),
         profile_name: Some("سارة".to_owned()),
         body: body(),

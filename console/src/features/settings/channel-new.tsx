@@ -14,6 +14,7 @@ import { ICONS, useChannelList } from './channels'
 import { checkAddress, checkHours, checkName, checkSecret, checkSid, origins, tidyNumber } from './checks'
 import { Card, SectionPage, Submit } from './parts'
 import { WebhookSteps } from './webhook-steps'
+import { Snippet } from './widget'
 
 type Created = components['schemas']['CreatedChannel']
 type Assignment = components['schemas']['AssignmentPolicy']
@@ -284,6 +285,7 @@ function Made({ channel }: { channel: Created }) {
           </div>
         </Card>
       )}
+      {channel.medium === 'web_chat' && <Snippet channel={channel} />}
       {channel.webhook_url && <WebhookSteps channel={channel} />}
       {channel.medium !== 'web_chat' && <ChannelTest channel={channel} />}
       <PageLink to={`/settings/channels/${channel.id}`} className={buttonClass('plain', 'h-9')}>

@@ -12,6 +12,7 @@ import { type ChannelView, useChannelList } from './channels'
 import { checkHours, checkName, checkSecret, origins } from './checks'
 import { Card, can, Refused, SectionPage, Submit, When } from './parts'
 import { WebhookSteps } from './webhook-steps'
+import { Appearance, Snippet } from './widget'
 
 type Change = components['schemas']['ChannelChange']
 
@@ -45,10 +46,20 @@ export function ChannelPage() {
           <>
             {can('manageChannels') && <Active channel={one} changed={changed} />}
             <WebhookSteps channel={one} />
+            {one.provider === 'web_chat' && <Snippet channel={one} />}
             {one.medium !== 'web_chat' && can('manageChannels') && <ChannelTest channel={one} />}
             {can('manageChannels') && <Settings key={one.id} channel={one} changed={changed} />}
             {can('manageChannels') && one.provider === 'twilio' && <Secret channel={one} changed={changed} />}
-            {can('manageChannels') && one.provider === 'web_chat' && <Origins channel={one} changed={changed} />}
+            {can('manageChannels') && one.provider === 'web_chat' && (
+              <>
+                <Appearance
+                  key={`look-${one.id}`}
+                  channel={one}
+                  save={(act, widget) => act.run(() => patch({ channel: one, changed }, { widget }))}
+                />
+                <Origins key={`origins-${one.id}`} channel={one} changed={changed} />
+              </>
+            )}
             <Card>
               <div className="p-4">
                 <CopyField
@@ -165,15 +176,15 @@ function Secret(props: Props) {
 }
 
 function Origins(props: Props) {
-  const [text, setText] = useState('')
+  const [text, setText] = useState(() => props.channel.web_chat?.allowed_origins.join('\n') ?? '')
   const act = useAct()
   const { list, wrong } = origins(text)
   const submit = (event: FormEvent) => {
     event.preventDefault()
-    void act.run(() => patch(props, { allowed_origins: list })).then((done) => done && setText(''))
+    void act.run(() => patch(props, { allowed_origins: list }))
   }
   return (
-    <Card title={t('settings.channels.origins')} lead={t('settings.channels.originsReplace')}>
+    <Card title={t('settings.channels.origins')}>
       <form onSubmit={submit} className="space-y-4 p-4">
         <TextArea
           label={t('settings.channels.origins')}

@@ -4,7 +4,7 @@ use schemas::conversation::Conversation;
 use schemas::message::Message;
 use schemas::socket::{VisitorMessage, VisitorPosition};
 use schemas::tables::{CONTACT_CONVERSATIONS, CONVERSATIONS, IDENTITIES, MESSAGES, Value, message_bucket};
-use schemas::{ContactId, ConversationId};
+use schemas::{ContactId, ConversationId, WorkspaceId};
 use storage::tables::{Key, Scan, TablesError};
 
 use super::{Site, narrow};
@@ -35,26 +35,49 @@ pub(super) async fn latest(inner: &Inner, site: &Site, address: &str) -> Result<
     inner.tables.get(CONVERSATIONS, key).await?.map(|row| row.body(CONVERSATIONS)).transpose()
 }
 
-/// The messages of the conversation that the visitor's client does not have, oldest first.
+/// Which messages of a conversation are wanted: the last `count` of those between two numbers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted {
+    after: u64,
+    before: u64,
+    count: usize,
+}
+
+impl Wanted {
+    /// What a client at this position has missed; the last messages for one that has none of this conversation.
+    pub(super) fn missed(conversation: &Conversation, position: Option<VisitorPosition>) -> Self {
+        match position.filter(|position| position.conversation_id == conversation.id) {
+            Some(position) => Self { after: position.seq, before: u64::MAX, count: MISSED_MESSAGES },
+            None => Self { after: 0, before: u64::MAX, count: LAST_MESSAGES },
+        }
+    }
+
+    /// What was said before this number.
+    pub(super) fn before(before: u64) -> Self {
+        Self { after: 0, before, count: LAST_MESSAGES }
+    }
+}
+
+/// The wanted messages of a conversation, oldest first.
 pub(super) async fn messages(
     inner: &Inner,
+    workspace_id: WorkspaceId,
     conversation: &Conversation,
-    site: &Site,
-    after: Option<VisitorPosition>,
+    wanted: Wanted,
 ) -> Result<Vec<VisitorMessage>, TablesError> {
-    let after = after.filter(|position| position.conversation_id == conversation.id).map(|position| position.seq);
-    let wanted = if after.is_some() { MISSED_MESSAGES } else { LAST_MESSAGES };
-    let after = after.unwrap_or(0);
-    let newest = message_bucket(conversation.last_seq);
+    let newest = message_bucket(conversation.last_seq.min(wanted.before.saturating_sub(1)));
     let mut found = Vec::new();
     'buckets: for bucket in (0..=newest).rev().take(usize::try_from(MAX_BUCKETS).unwrap_or(1)) {
-        let partition = [Value::from(site.channel.workspace_id), Value::from(conversation.id), Value::Int(bucket)];
+        let partition = [Value::from(workspace_id), Value::from(conversation.id), Value::Int(bucket)];
         let mut scan = Scan::of(partition, PAGE).backwards();
+        if let Ok(before) = i64::try_from(wanted.before) {
+            scan = scan.after(vec![Value::Int(before)]);
+        }
         loop {
             let rows = inner.tables.scan(MESSAGES, scan.clone()).await?;
             for row in &rows {
                 let message: Message = row.body(MESSAGES)?;
-                if message.seq <= after || found.len() >= wanted {
+                if message.seq <= wanted.after || found.len() >= wanted.count {
                     break 'buckets;
                 }
                 found.extend(narrow(message, &conversation.contact_address));

@@ -31,8 +31,30 @@ const AUDIENCE: &str = "visitor";
 pub(super) struct Visitor {
     /// The contact's address on the channel.
     pub(super) address: String,
-    /// The name, if one was given.
+    /// What is told of them.
+    pub(super) told: Told,
+}
+
+/// What a visitor, or the customer's server, tells of a visitor. Agents see it; nobody is found by it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Told {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) email: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) phone: Option<String>,
+}
+
+impl Told {
+    /// What of it can be shown.
+    pub(super) fn clean(self) -> Self {
+        Self {
+            name: self.name.as_deref().and_then(clean),
+            email: self.email.filter(|email| is_email(email)),
+            phone: self.phone.filter(|phone| is_phone(phone)),
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -46,8 +68,8 @@ struct TokenClaims {
     workspace: WorkspaceId,
     channel: ChannelId,
     sub: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
+    #[serde(flatten)]
+    told: Told,
     exp: i64,
 }
 
@@ -56,8 +78,8 @@ struct StatementClaims {
     sub: String,
     iat: i64,
     exp: i64,
-    #[serde(default)]
-    name: Option<String>,
+    #[serde(flatten)]
+    told: Told,
 }
 
 /// The installation's key, made when it is first needed.
@@ -87,9 +109,9 @@ fn rules() -> Validation {
 }
 
 /// A visitor who was never here.
-pub(super) fn new_visitor(now: Timestamp, name: Option<&str>) -> Visitor {
+pub(super) fn new_visitor(now: Timestamp, told: Told) -> Visitor {
     let id = schemas::ContactId::new(now, &rand::random());
-    Visitor { address: format!("visitor:{id}"), name: name.and_then(clean) }
+    Visitor { address: format!("visitor:{id}"), told: told.clean() }
 }
 
 /// The visitor to whom the hub gave this token; `None` if it is not good.
@@ -103,7 +125,7 @@ pub(super) async fn from_token(inner: &Inner, site: &Site, token: &Secret) -> Re
         && claims.workspace == site.channel.workspace_id
         && claims.channel == site.channel.id
         && claims.aud == AUDIENCE;
-    Ok(good.then_some(Visitor { address: claims.sub, name: claims.name }))
+    Ok(good.then_some(Visitor { address: claims.sub, told: claims.told }))
 }
 
 /// The visitor of whom the customer's server speaks; `None` if the statement is not good.
@@ -121,7 +143,7 @@ pub(super) fn from_statement(site: &Site, statement: &Secret, now: Timestamp) ->
         && claims.iat <= now.saturating_add(CLOCK_SKEW_SECONDS)
         && !claims.sub.is_empty()
         && claims.sub.chars().count() <= MAX_CHARS;
-    good.then(|| Visitor { address: format!("user:{}", claims.sub), name: claims.name.as_deref().and_then(clean) })
+    good.then(|| Visitor { address: format!("user:{}", claims.sub), told: claims.told.clean() })
 }
 
 /// A token for the next connection.
@@ -132,7 +154,7 @@ pub(super) async fn token(inner: &Inner, site: &Site, visitor: &Visitor) -> Resu
         workspace: site.channel.workspace_id,
         channel: site.channel.id,
         sub: visitor.address.clone(),
-        name: visitor.name.clone(),
+        told: visitor.told.clone(),
         exp: inner.clock.now().unix_seconds().saturating_add(life),
     };
     let key = EncodingKey::from_secret(key(inner).await?.expose().as_bytes());
@@ -145,4 +167,17 @@ fn clean(name: &str) -> Option<String> {
     let name: String = name.chars().filter(|character| !character.is_control()).take(MAX_CHARS).collect();
     let name = name.trim();
     (!name.is_empty()).then(|| name.to_owned())
+}
+
+/// Whether this is an e-mail address that a person could write to; mail servers alone know more.
+fn is_email(text: &str) -> bool {
+    let sound = |part: &str| !part.is_empty() && part.chars().all(|one| !one.is_whitespace() && !one.is_control());
+    text.chars().count() <= MAX_CHARS
+        && text.split_once('@').is_some_and(|(name, host)| sound(name) && sound(host) && !host.contains('@'))
+}
+
+/// Whether this is a phone number in E.164.
+fn is_phone(text: &str) -> bool {
+    text.strip_prefix('+')
+        .is_some_and(|digits| (7..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit()))
 }

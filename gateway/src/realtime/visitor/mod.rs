@@ -65,7 +65,7 @@ impl Site {
         let Some(row) = inner.tables.get(CHANNELS, key).await? else { return Ok(None) };
         let ChannelRecord { channel, credentials } = row.body(CHANNELS)?;
         Ok(match credentials {
-            Credentials::WebChat { identity_secret, allowed_origins } if channel.active => {
+            Credentials::WebChat { identity_secret, allowed_origins, .. } if channel.active => {
                 Some(Self { channel, identity_secret, allowed_origins })
             }
             Credentials::WebChat { .. } | Credentials::Twilio { .. } => None,

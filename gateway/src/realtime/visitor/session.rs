@@ -18,7 +18,7 @@ use schemas::tables::{CONVERSATIONS, Value};
 use storage::tables::{Key, TablesError};
 use tokio::time::Instant;
 
-use super::identity::{self, Visitor};
+use super::identity::{self, Told, Visitor};
 use super::{AddressSlot, Guest, Seat, Site, history};
 use crate::realtime::close::CloseCode;
 use crate::realtime::commands::{ephemeral, refusal_of};
@@ -180,6 +180,7 @@ impl VisitorSession {
                 Err(refusal) => self.refuse(id, refusal),
             },
             (VisitorClientFrame::Ack { seq, read }, true) => self.confirm(seq, read).await,
+            (VisitorClientFrame::History { id, before }, true) => self.look_back(id, before).await,
             (VisitorClientFrame::Typing, true) => self.type_on().await,
         }
     }
@@ -206,7 +207,10 @@ impl VisitorSession {
         let visitor = match (auth.token, auth.identity, auth.new) {
             (Some(token), None, false) => identity::from_token(&self.inner, &self.site, &token).await?,
             (None, Some(statement), false) => identity::from_statement(&self.site, &statement, now),
-            (None, None, true) => Some(identity::new_visitor(now, auth.name.as_deref())),
+            (None, None, true) => {
+                let told = Told { name: auth.name, email: auth.email, phone: auth.phone };
+                Some(identity::new_visitor(now, told))
+            }
             _ => {
                 self.connection().close(CloseCode::BadFrame);
                 return Ok(None);
@@ -225,7 +229,11 @@ impl VisitorSession {
         // The seat is taken first: what comes from here on is held until the history is sent.
         let conversation = history::latest(&self.inner, &self.site, &visitor.address).await?;
         let messages = match &conversation {
-            Some(conversation) => history::messages(&self.inner, conversation, &self.site, auth.after).await?,
+            Some(conversation) => {
+                let (workspace_id, wanted) =
+                    (self.site.channel.workspace_id, history::Wanted::missed(conversation, auth.after));
+                history::messages(&self.inner, workspace_id, conversation, wanted).await?
+            }
             None => Vec::new(),
         };
         let token = identity::token(&self.inner, &self.site, &visitor).await?;
@@ -240,6 +248,27 @@ impl VisitorSession {
         let ready = |history| encode(&VisitorServerFrame::Ready { id: auth.id, token, conversation_id, history });
         seat.guest.begin(ready, messages);
         Ok(Some(Known { visitor, seat }))
+    }
+
+    /// Sends what was said before a number.
+    async fn look_back(&self, id: u64, before: u64) {
+        let Some(known) = &self.known else { return };
+        let found = async {
+            Ok::<_, TablesError>(match history::latest(&self.inner, &self.site, &known.visitor.address).await? {
+                Some(conversation) => {
+                    let wanted = history::Wanted::before(before);
+                    history::messages(&self.inner, self.site.channel.workspace_id, &conversation, wanted).await?
+                }
+                None => Vec::new(),
+            })
+        };
+        match found.await {
+            Ok(messages) => self.send(&VisitorServerFrame::History { id, messages }),
+            Err(error) => {
+                tracing::warn!(%error, "a visitor's history cannot be read");
+                self.refuse(id, Refusal::unavailable());
+            }
+        }
     }
 
     /// Takes a message of the visitor; returns once it is durable.
@@ -273,9 +302,10 @@ impl VisitorSession {
             external_id: format!("{address}/{key}"),
             from: address,
             also_from: Vec::new(),
-            phone: None,
+            phone: known.visitor.told.phone.clone(),
+            email: known.visitor.told.email.clone(),
             to: self.site.channel.address.clone(),
-            profile_name: known.visitor.name.clone(),
+            profile_name: known.visitor.told.name.clone(),
             body: Body::text(text),
             opt_out: None,
         });

@@ -70,6 +70,7 @@ fn message(form: &Form<'_>) -> Result<InboundMessage, ParseError> {
         from,
         also_from: addresses,
         phone,
+        email: None,
         to: address(form, "To")?,
         profile_name: form.text("ProfileName")?,
         body: Body {

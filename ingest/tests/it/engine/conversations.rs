@@ -76,6 +76,30 @@ async fn a_second_address_of_a_message_joins_the_contact_that_either_names() {
 }
 
 #[tokio::test]
+async fn what_a_visitor_tells_of_themselves_is_on_the_contact_and_stays_there() {
+    let hub = Hub::new().await;
+    for (external_id, email) in [("1", None), ("2", Some("amal@shop.example")), ("3", Some("other@shop.example"))] {
+        let Command::ReceiveMessage { channel_id, mut message } = received(web_chat(), external_id, "visitor:1", "hi")
+        else {
+            unreachable!("received makes this command")
+        };
+        message.email = email.map(str::to_owned);
+        hub.append(Actor::Channel { channel_id }, Command::ReceiveMessage { channel_id, message }).await;
+    }
+    hub.settle().await;
+    let emails: Vec<_> = hub
+        .events()
+        .await
+        .into_iter()
+        .filter_map(|record| match record.event {
+            Event::ContactCreated { contact } | Event::ContactUpdated { contact } => Some(contact.email),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(emails, [None, Some("amal@shop.example".to_owned())]);
+}
+
+#[tokio::test]
 async fn only_a_human_answer_ends_the_wait() {
     let hub = Hub::new().await;
     hub.add_agent(user(1), 5, false).await;

@@ -344,6 +344,7 @@ pub(super) fn received(channel_id: ChannelId, external_id: &str, from: &str, tex
         from: from.to_owned(),
         also_from: Vec::new(),
         phone: Some(from.to_owned()),
+        email: None,
         to: "+14155550100".to_owned(),
         profile_name: None,
         body: Body::text(text),

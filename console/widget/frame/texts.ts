@@ -1,0 +1,76 @@
+/** What the chat says by itself, in both languages. */
+import type { Language } from '../shared/between'
+
+const en = {
+  title: 'Chat with us',
+  greeting: 'Hello! Write to us here. We answer as soon as we can.',
+  close: 'Close the chat',
+  messages: 'Messages',
+  you: 'You',
+  agent: 'Support',
+  bot: 'Assistant',
+  write: 'Write a message',
+  send: 'Send',
+  waiting: 'Waiting',
+  sent: 'Sent',
+  failed: 'Not sent',
+  again: 'Try again',
+  typing: 'Somebody is writing…',
+  earlier: 'Earlier messages',
+  loading: 'Loading…',
+  connecting: 'Connecting…',
+  offline: 'No connection. What you write is kept and sent later.',
+  unknown_visitor: 'Your sign-in on this site has ended. Load the page again to go on.',
+  refused: 'The chat is not available here.',
+  file: 'File',
+  before: 'Before we begin',
+  name: 'Name',
+  email: 'E-mail',
+  phone: 'Phone',
+  optional: 'optional',
+  begin: 'Begin',
+  wrong_name: 'Write your name.',
+  wrong_email: 'Write an e-mail address, such as name@example.com.',
+  wrong_phone: 'Write the number with its country code, such as +966500000000.',
+  today: 'Today',
+}
+
+export type Texts = typeof en
+
+const ar: Texts = {
+  title: 'تحدّث معنا',
+  greeting: 'مرحبًا! اكتب لنا هنا ونجيبك في أقرب وقت.',
+  close: 'إغلاق المحادثة',
+  messages: 'الرسائل',
+  you: 'أنت',
+  agent: 'الدعم',
+  bot: 'المساعد',
+  write: 'اكتب رسالة',
+  send: 'إرسال',
+  waiting: 'في الانتظار',
+  sent: 'أُرسلت',
+  failed: 'لم تُرسل',
+  again: 'أعد المحاولة',
+  typing: 'يكتب الآن…',
+  earlier: 'رسائل أقدم',
+  loading: 'جارٍ التحميل…',
+  connecting: 'جارٍ الاتصال…',
+  offline: 'لا يوجد اتصال. ما تكتبه محفوظ ويُرسل لاحقًا.',
+  unknown_visitor: 'انتهى تسجيل دخولك في هذا الموقع. أعد تحميل الصفحة للمتابعة.',
+  refused: 'المحادثة غير متاحة هنا.',
+  file: 'ملف',
+  before: 'قبل أن نبدأ',
+  name: 'الاسم',
+  email: 'البريد الإلكتروني',
+  phone: 'الهاتف',
+  optional: 'اختياري',
+  begin: 'ابدأ',
+  wrong_name: 'اكتب اسمك.',
+  wrong_email: 'اكتب عنوان بريد إلكتروني، مثل name@example.com.',
+  wrong_phone: 'اكتب الرقم مع رمز البلد، مثل ‎+966500000000.',
+  today: 'اليوم',
+}
+
+export const TEXTS: Record<Language, Texts> = { en, ar }
+/** Latin digits in both, as in the console. */
+export const LOCALES: Record<Language, string> = { en: 'en-GB', ar: 'ar-u-nu-latn' }
