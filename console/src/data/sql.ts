@@ -74,3 +74,21 @@ export function useTables() {
   })
   return { tables: data, failed: error ? failure(error) : undefined, again: () => void refetch() }
 }
+
+/** A value of an answer as it is shown; numbers as they are, so that they can be compared and copied. */
+export function written(value: unknown): string {
+  if (value === null || value === undefined) return ''
+  if (Array.isArray(value)) return value.map(written).join(', ')
+  if (typeof value === 'object') return JSON.stringify(value)
+  return String(value)
+}
+
+/** An instant without what says nothing: `2026-11-22 21:00`. */
+export function timeWritten(value: unknown): string {
+  const text = String(value ?? '')
+  const found = /^(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2})(:\d{2})?(\.\d+)?(Z|\+00:?00)?$/.exec(text)
+  if (!found) return text
+  const [, day = '', minute = '', second = '', part = ''] = found
+  const rest = /^\.?0*$/.test(part) ? '' : part.replace(/0+$/, '')
+  return `${day} ${minute}${second === ':00' && !rest ? '' : second}${rest}`
+}

@@ -26,6 +26,7 @@ import { Table } from './tables'
 import { Tiles } from './tiles'
 import { cellKey, useTrails } from './trail'
 
+const Pinned = lazy(() => import('./pinned'))
 const BehindSheet = lazy(async () => ({ default: (await import('./behind')).BehindSheet }))
 
 /** Keeps the screen of a wall from going dark, where the browser can. */
@@ -179,6 +180,9 @@ export function BoardPage() {
         {search.agent && search.channel && <p className="text-xs text-soft">{t('board.tilesByAgent')}</p>}
         {search.label && <p className="text-xs text-soft">{t('board.tilesNoLabel')}</p>}
         {tiles}
+        <Suspense>
+          <Pinned asOf={board.as_of} />
+        </Suspense>
         {charts}
         <Groups cells={cells} known={known} onBehind={look} />
       </div>

@@ -5,14 +5,15 @@ import { type Failure, failure } from '../../api/client'
 import { useCommands } from '../../app/commands'
 import { live } from '../../app/live'
 import { toast } from '../../app/toasts'
+import { type Library, note, PINNED_MOST, pinnedIn, read, save, unsave, write } from '../../data/library'
 import { packed, unpacked } from '../../data/link'
+import type { Wish } from '../../data/shape'
 import { runSql, SQL_MOST_BYTES, type SqlAnswer, useTables } from '../../data/sql'
 import { t } from '../../i18n'
 import { Button, IconButton } from '../../ui/button'
 import { type Handle, SqlEditor } from '../../ui/code-editor'
 import { Sheet } from '../../ui/sheet'
 import { Connect } from './connect'
-import { type Library, note, read, save, unsave, write } from './library'
 import { Result } from './result'
 import { SaveDialog } from './save'
 import { Side } from './side'
@@ -80,6 +81,7 @@ export function SqlPage() {
   const [side, setSide] = useState(false)
   const [saving, setSaving] = useState(false)
   const [connecting, setConnecting] = useState(false)
+  const [pinning, setPinning] = useState<{ sql: string; wish: Wish | undefined }>()
   const editor = useRef<Handle>(undefined)
   const catalogue = useTables()
   const { outcome, run, stop } = useQueryRun((text, answer, ms) =>
@@ -205,7 +207,14 @@ export function SqlPage() {
             }}
           />
         </div>
-        <Result outcome={outcome} onRun={begin} />
+        <Result
+          outcome={outcome}
+          onRun={begin}
+          onPin={(text, wish) => {
+            if (pinnedIn(all).length < PINNED_MOST) setPinning({ sql: text, wish })
+            else toast({ text: t('sql.pinnedMost', { count: PINNED_MOST }) })
+          }}
+        />
       </div>
       {side && (
         <Sheet open onOpenChange={setSide} title={t('sql.side')} closeLabel={t('sql.close')}>
@@ -220,6 +229,20 @@ export function SqlPage() {
             change((old) => save(old, { id: crypto.randomUUID(), name, sql, at: Date.now() }))
             setSaving(false)
             toast({ text: t('sql.saved', { name }) })
+          }}
+        />
+      )}
+      {pinning && (
+        <SaveDialog
+          title={t('sql.pin')}
+          names={all.saved.map((one) => one.name)}
+          close={() => setPinning(undefined)}
+          onSave={(name) => {
+            const { sql: text, wish } = pinning
+            const one = { id: crypto.randomUUID(), name, sql: text, at: Date.now(), pinned: wish ?? (true as const) }
+            change((old) => save(old, one))
+            setPinning(undefined)
+            toast({ text: t('sql.pinned', { name }) })
           }}
         />
       )}

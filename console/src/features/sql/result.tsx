@@ -1,11 +1,12 @@
 /** What a query gave: a grid, or a chart of it; and the ways to take it along. */
-import { ChartColumn, Download, Table2, TriangleAlert } from 'lucide-react'
-import { useCallback, useMemo, useRef, useState } from 'react'
+import { ChartColumn, Download, Pin, Table2, TriangleAlert } from 'lucide-react'
+import { useCallback, useEffect, useMemo, useRef, useState } from 'react'
 import { useStore } from 'zustand'
 import { useSeconds } from '../../app/clock'
 import { toastFailure } from '../../app/toasts'
 import { asObjects, download, fileName, follow } from '../../data/files'
-import { csvOfSql, type SqlAnswer, shapeOf } from '../../data/sql'
+import { DRAWN, drawn, proposed, shapes, type Wish } from '../../data/shape'
+import { csvOfSql, type SqlAnswer, shapeOf, timeWritten, written } from '../../data/sql'
 import { directionOf, language, t } from '../../i18n'
 import { number } from '../../i18n/format'
 import { Button } from '../../ui/button'
@@ -16,27 +17,15 @@ import { Grid, type GridColumn } from '../../ui/grid'
 import { Menu } from '../../ui/menu'
 import { Blank } from '../../ui/state'
 import type { Outcome } from './page'
-import { DRAWN, drawn, proposed, shapes, type Wish } from './shape'
 
-/** A value of an answer as it is shown; numbers as they are, so that they can be compared and copied. */
-export function written(value: unknown): string {
-  if (value === null || value === undefined) return ''
-  if (Array.isArray(value)) return value.map(written).join(', ')
-  if (typeof value === 'object') return JSON.stringify(value)
-  return String(value)
+interface Props {
+  outcome: Outcome
+  onRun: () => void
+  /** Puts what was asked on the board, drawn so. */
+  onPin: (sql: string, wish: Wish | undefined) => void
 }
 
-/** An instant without what says nothing: `2026-11-22 21:00`. */
-export function timeWritten(value: unknown): string {
-  const text = String(value ?? '')
-  const found = /^(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2})(:\d{2})?(\.\d+)?(Z|\+00:?00)?$/.exec(text)
-  if (!found) return text
-  const [, day = '', minute = '', second = '', part = ''] = found
-  const rest = /^\.?0*$/.test(part) ? '' : part.replace(/0+$/, '')
-  return `${day} ${minute}${second === ':00' && !rest ? '' : second}${rest}`
-}
-
-export function Result({ outcome, onRun }: { outcome: Outcome; onRun: () => void }) {
+export function Result({ outcome, onRun, onPin }: Props) {
   if (outcome.state === 'running') return <Running since={outcome.since} />
   if (outcome.state === 'failed') {
     const { failed } = outcome
@@ -59,7 +48,7 @@ export function Result({ outcome, onRun }: { outcome: Outcome; onRun: () => void
   }
   if (outcome.state === 'none')
     return <Blank icon={<Table2 aria-hidden />} title={t('sql.none')} hint={t('sql.noneHint')} />
-  return <Done key={outcome.sql} sql={outcome.sql} answer={outcome.answer} ms={outcome.ms} />
+  return <Done key={outcome.sql} sql={outcome.sql} answer={outcome.answer} ms={outcome.ms} onPin={onPin} />
 }
 
 function Running({ since }: { since: number }) {
@@ -76,8 +65,15 @@ function Running({ since }: { since: number }) {
 
 type View = 'grid' | 'chart'
 
-function Done({ sql, answer, ms }: { sql: string; answer: SqlAnswer; ms: number }) {
+interface DoneProps extends Pick<Props, 'onPin'> {
+  sql: string
+  answer: SqlAnswer
+  ms: number
+}
+
+function Done({ sql, answer, ms, onPin }: DoneProps) {
   const [view, setView] = useState<View>('grid')
+  const wished = useRef<Wish>(undefined)
   const picture = useRef<() => string>(undefined)
   const columns = useMemo<GridColumn[]>(
     () =>
@@ -136,7 +132,14 @@ function Done({ sql, answer, ms }: { sql: string; answer: SqlAnswer; ms: number 
             {t('sql.truncated')}
           </p>
         )}
-        <span className="ms-auto">
+        <span className="ms-auto flex gap-1">
+          <Button
+            look="quiet"
+            icon={<Pin size={14} aria-hidden />}
+            onClick={() => onPin(sql, view === 'chart' ? wished.current : undefined)}
+          >
+            {t('sql.pin')}
+          </Button>
           <Menu
             trigger={
               <Button look="quiet" icon={<Download size={14} aria-hidden />}>
@@ -153,6 +156,9 @@ function Done({ sql, answer, ms }: { sql: string; answer: SqlAnswer; ms: number 
         ) : (
           <Charted
             answer={answer}
+            onWish={(wish) => {
+              wished.current = wish
+            }}
             onReady={(make) => {
               picture.current = make
             }}
@@ -163,10 +169,17 @@ function Done({ sql, answer, ms }: { sql: string; answer: SqlAnswer; ms: number 
   )
 }
 
-function Charted({ answer, onReady }: { answer: SqlAnswer; onReady: (picture: () => string) => void }) {
+interface ChartedProps {
+  answer: SqlAnswer
+  onWish: (wish: Wish | undefined) => void
+  onReady: (picture: () => string) => void
+}
+
+function Charted({ answer, onWish, onReady }: ChartedProps) {
   const spoken = useStore(language, (state) => state.language)
   const first = useMemo(() => proposed(answer), [answer])
   const [wish, setWish] = useState<Wish | undefined>(first)
+  useEffect(() => onWish(wish))
   const ready = useRef(onReady)
   ready.current = onReady
   const hand = useCallback((picture: () => string) => ready.current(picture), [])

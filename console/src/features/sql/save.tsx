@@ -5,12 +5,14 @@ import { Dialog } from '../../ui/dialog'
 import { TextField } from '../../ui/form'
 
 interface Props {
+  /** What the dialog is for, if not for saving alone. */
+  title?: string
   names: readonly string[]
   close: () => void
   onSave: (name: string) => void
 }
 
-export function SaveDialog({ names, close, onSave }: Props) {
+export function SaveDialog({ title = t('sql.save'), names, close, onSave }: Props) {
   const [name, setName] = useState('')
   const known = names.includes(name.trim())
   const submit = (event: FormEvent) => {
@@ -18,7 +20,7 @@ export function SaveDialog({ names, close, onSave }: Props) {
     if (name.trim()) onSave(name.trim())
   }
   return (
-    <Dialog open onOpenChange={close} title={t('sql.save')} closeLabel={t('sql.close')}>
+    <Dialog open onOpenChange={close} title={title} closeLabel={t('sql.close')}>
       <form onSubmit={submit} className="space-y-4">
         <TextField
           label={t('sql.name')}
@@ -28,7 +30,7 @@ export function SaveDialog({ names, close, onSave }: Props) {
           hint={known ? t('sql.replaces') : t('sql.here')}
         />
         <Button type="submit" look="primary" className="h-9" disabled={!name.trim()}>
-          {t('sql.save')}
+          {title}
         </Button>
       </form>
     </Dialog>

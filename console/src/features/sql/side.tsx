@@ -1,6 +1,7 @@
 /** What can be asked for: tables with their columns and what these mean; queries that were kept; queries that ran. */
 import { ChevronRight, Table2, Trash2 } from 'lucide-react'
 import { useMemo, useState } from 'react'
+import type { Library } from '../../data/library'
 import type { useTables } from '../../data/sql'
 import { t } from '../../i18n'
 import { moment, number } from '../../i18n/format'
@@ -8,7 +9,6 @@ import { Button, IconButton } from '../../ui/button'
 import type { Table } from '../../ui/code-editor'
 import { Segments, TextField } from '../../ui/form'
 import { Blank, Skeleton } from '../../ui/state'
-import type { Library } from './library'
 
 interface Props {
   catalogue: ReturnType<typeof useTables>

@@ -1,12 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { asObjects, csv, field, fileName } from '../../data/files'
+import { library, note, PINNED_MOST, pinnedIn, RAN_MOST, save, unpin, unsave } from '../../data/library'
 import { packed, unpacked } from '../../data/link'
-import { quoted, type SqlAnswer, shapeOf, tablesOf } from '../../data/sql'
+import { CATEGORIES_MOST, drawn, proposed } from '../../data/shape'
+import { quoted, type SqlAnswer, shapeOf, tablesOf, timeWritten, written } from '../../data/sql'
 import { tablesIn } from '../../ui/code-editor/dialect'
 import { compared, ordered } from '../../ui/grid'
-import { library, note, RAN_MOST, save, unsave } from './library'
-import { timeWritten, written } from './result'
-import { CATEGORIES_MOST, drawn, proposed } from './shape'
 import { shell, snippet } from './snippets'
 
 describe('the library', () => {
@@ -16,6 +15,21 @@ describe('the library', () => {
       expect(library(raw)).toEqual({ draft: '', saved: [], ran: [] })
     }
     expect(library({ saved: [{ id: '1', name: 'a', sql: 'SELECT 1' }, { id: 2 }] }).saved).toHaveLength(1)
+  })
+  it('keeps how a query is drawn on the board, and no more of them than it may', () => {
+    const wish = { kind: 'line', category: 0, values: [1], split: undefined } as const
+    let all = empty
+    for (let n = 0; n < PINNED_MOST + 2; n += 1) {
+      all = save(all, { id: `${n}`, name: `${n}`, sql: 'SELECT 1', at: n, pinned: { ...wish, values: [1] } })
+    }
+    const stored = library(JSON.parse(JSON.stringify(all)))
+    expect(pinnedIn(stored)).toHaveLength(PINNED_MOST)
+    expect(pinnedIn(stored)[0]?.pinned).toEqual(wish)
+    const first = pinnedIn(stored)[0]?.id ?? ''
+    expect(pinnedIn(unpin(stored, first)).map((one) => one.id)).not.toContain(first)
+    expect(unpin(stored, first).saved).toHaveLength(PINNED_MOST + 2)
+    const strange = { id: 'x', name: 'x', sql: 'x', pinned: { kind: 'pie', category: 0, values: [1] } }
+    expect(library({ saved: [strange] }).saved[0]?.pinned).toBeUndefined()
   })
   it('replaces a query of the same name, and removes one', () => {
     const one = save(empty, { id: '1', name: 'a', sql: 'SELECT 1', at: 1 })

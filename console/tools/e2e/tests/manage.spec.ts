@@ -101,3 +101,41 @@ test('pages that a role may not open say so', async ({ page, hub }) => {
     await expect(page.getByText('Your role does not allow this.'), path).toBeVisible()
   }
 })
+
+test('a query is pinned to the board, is asked again by itself, and is taken away', async ({ page, hub }) => {
+  await hub.receive('+966500000052', 'First')
+  await signIn(page, hub, 'manager', ENGLISH)
+  const query = "SELECT count(*) AS n FROM messages WHERE direction = 'inbound'"
+  await page.goto(`${hub.url}/sql`)
+  const editor = page.getByRole('textbox', { name: 'Query' })
+  await editor.click()
+  await page.keyboard.press('Control+A')
+  await page.keyboard.insertText(query)
+  await page.keyboard.press('Control+Enter')
+  await page.getByRole('button', { name: 'Pin to the board' }).click()
+  const dialog = page.getByRole('dialog')
+  await dialog.getByLabel('Name').fill('All inbound')
+  await dialog.getByRole('button', { name: 'Pin to the board' }).click()
+  await expect(dialog).toBeHidden()
+
+  await page.goto(`${hub.url}/board`)
+  const tile = page.getByRole('region', { name: 'All inbound' })
+  const shown = async () => Number((await tile.locator('p').innerText()).replace(/\D/g, ''))
+  await expect.poll(shown).toBeGreaterThan(0)
+  const before = await shown()
+  // What comes in is pushed to the board, which asks again.
+  let more = 0
+  await expect
+    .poll(
+      async () => {
+        more += 1
+        await hub.receive('+966500000052', `More ${more}`)
+        return shown()
+      },
+      { timeout: 90_000, intervals: [3000] },
+    )
+    .toBeGreaterThan(before)
+  await tile.hover()
+  await page.getByRole('button', { name: 'Take “All inbound” from the board' }).click()
+  await expect(tile).toHaveCount(0)
+})

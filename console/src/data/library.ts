@@ -2,13 +2,16 @@
  * Queries that are kept: saved ones, those that ran, and the draft. They are this browser's, of one person in one workspace.
  * What is read is checked: an older version of the page, or a hand, may have written it.
  */
-import { store, storedJson } from '../../app/storage'
+import { store, storedJson } from '../app/storage'
+import { DRAWN, type Wish } from './shape'
 
 export interface Saved {
   id: string
   name: string
   sql: string
   at: number
+  /** It stands on the board, drawn so; `true` if it is not drawn. */
+  pinned?: Wish | true
 }
 
 export interface Ran {
@@ -27,6 +30,8 @@ export interface Library {
 /** The most that is kept of each. */
 export const SAVED_MOST = 200
 export const RAN_MOST = 50
+/** The most that stand on the board: each is asked for anew while one looks. */
+export const PINNED_MOST = 6
 
 const isText = (value: unknown): value is string => typeof value === 'string'
 const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null
@@ -39,7 +44,11 @@ export function library(raw: unknown): Library {
     draft: isText(from.draft) ? from.draft : '',
     saved: list(from.saved)
       .filter((one) => isText(one.id) && isText(one.name) && isText(one.sql))
-      .map((one) => ({ id: String(one.id), name: String(one.name), sql: String(one.sql), at: Number(one.at) || 0 })),
+      .map((one) => {
+        const pinned = one.pinned === true ? true : wishOf(one.pinned)
+        const saved = { id: String(one.id), name: String(one.name), sql: String(one.sql), at: Number(one.at) || 0 }
+        return pinned ? { ...saved, pinned } : saved
+      }),
     ran: list(from.ran)
       .filter((one) => isText(one.sql))
       .map((one) => ({
@@ -50,6 +59,24 @@ export function library(raw: unknown): Library {
       })),
   }
 }
+
+/** How a pinned query is drawn, if what was stored says so. */
+function wishOf(raw: unknown): Wish | undefined {
+  if (!isRecord(raw)) return undefined
+  const kind = DRAWN.find((one) => one === raw.kind)
+  const values = Array.isArray(raw.values) ? raw.values.filter((one) => Number.isInteger(one)) : []
+  if (!kind || !Number.isInteger(raw.category) || values.length === 0) return undefined
+  const split = Number.isInteger(raw.split) ? Number(raw.split) : undefined
+  return { kind, category: Number(raw.category), values: values.map(Number), split }
+}
+
+export const pinnedIn = (all: Library): Saved[] => all.saved.filter((one) => one.pinned).slice(0, PINNED_MOST)
+
+/** Takes a query from the board; it stays saved. */
+export const unpin = (old: Library, id: string): Library => ({
+  ...old,
+  saved: old.saved.map(({ pinned, ...one }) => (one.id === id || !pinned ? one : { ...one, pinned })),
+})
 
 /** Saves a query under a name; another of the same name gives way. Newest first. */
 export function save(old: Library, one: Saved): Library {

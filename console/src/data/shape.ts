@@ -1,6 +1,7 @@
 /** A chart out of a result: which kinds fit its columns, and the figure of one. */
-import { type Shape, type SqlAnswer, shapeOf } from '../../data/sql'
-import type { Figure, Kind, Series } from '../../ui/chart/figure'
+
+import type { Figure, Kind, Series } from '../ui/chart/figure'
+import { type Shape, type SqlAnswer, shapeOf } from './sql'
 
 export interface Wish {
   kind: Kind
