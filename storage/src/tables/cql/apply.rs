@@ -1,7 +1,7 @@
 //! Writing the rows of a committed batch.
 //!
 //! Rows of one partition are written together. Small ones of several partitions are too, if the same node holds them: a request
-//! costs a server more than a row does. Such groups stay below the sizes from which on Apache Cassandra warns of them.
+//! costs a server more than a row does. Such groups stay below the sizes from which on the servers warn of them (see `limits`).
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -21,11 +21,6 @@ const REQUESTS_AT_ONCE: usize = 64;
 const PARTITION_ROWS: usize = 100;
 const PARTITION_BYTES: usize = 256 << 10;
 
-/// How many partitions, and about how many bytes of them, are written together. Apache Cassandra warns of more than ten
-/// partitions, and of more than 5 KiB.
-const NODE_PARTITIONS: usize = 10;
-const NODE_BYTES: usize = 4 << 10;
-
 /// Rows are applied until so long after their commit: see the module `journal`.
 const APPLY_LIMIT: Duration = Duration::from_secs(30);
 
@@ -38,9 +33,9 @@ struct Request<'a> {
 }
 
 /// Writes rows with the version of their batch as timestamp.
-pub(super) async fn apply(
+pub(super) async fn apply<'a>(
     server: &Server,
-    changes: &[Change],
+    changes: impl IntoIterator<Item = &'a Change>,
     version: i64,
     committed_at: Instant,
 ) -> Result<(), TablesError> {
@@ -53,10 +48,16 @@ pub(super) async fn apply(
     Ok(())
 }
 
-async fn requests<'a>(server: &Server, changes: &'a [Change], version: i64) -> Result<Vec<Request<'a>>, TablesError> {
+async fn requests<'a>(
+    server: &Server,
+    changes: impl IntoIterator<Item = &'a Change>,
+    version: i64,
+) -> Result<Vec<Request<'a>>, TablesError> {
+    let limits = server.batch_limits();
     let mut full = Vec::new();
     let mut open: HashMap<Owner, Request<'a>> = HashMap::new();
-    for part in by_partition(changes).into_iter().flat_map(in_parts) {
+    let parts: Vec<_> = by_partition(changes).into_iter().flat_map(in_parts).collect();
+    for part in parts {
         let mut request = Request { partitions: 1, ..Request::default() };
         for change in part {
             let write = change.write(Some(version));
@@ -64,7 +65,7 @@ async fn requests<'a>(server: &Server, changes: &'a [Change], version: i64) -> R
             request.statements.push(Bound { statement, values: write.values });
             request.bytes += change.size_bytes();
         }
-        let owner = (request.bytes < NODE_BYTES)
+        let owner = (request.bytes < limits.bytes)
             .then(|| request.statements.first().and_then(|bound| server.owner(bound)))
             .flatten();
         let Some(owner) = owner else {
@@ -72,7 +73,7 @@ async fn requests<'a>(server: &Server, changes: &'a [Change], version: i64) -> R
             continue;
         };
         let place = open.entry(owner).or_default();
-        if place.partitions == NODE_PARTITIONS || place.bytes + request.bytes > NODE_BYTES {
+        if place.partitions == limits.partitions || place.bytes + request.bytes > limits.bytes {
             full.push(std::mem::take(place));
         }
         place.partitions += 1;

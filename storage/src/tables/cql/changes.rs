@@ -86,7 +86,7 @@ impl Change {
     }
 
     /// What this change makes of one that came before it in the same batch.
-    fn after(self, before: Kind) -> Self {
+    pub(super) fn after(self, before: Kind) -> Self {
         let kind = match (before, self.kind) {
             (_, Kind::Delete) => Kind::Delete,
             (Kind::Put(older), Kind::Put(newer)) => Kind::Put(merged(older, newer)),
@@ -192,7 +192,7 @@ pub(super) fn changes_of(mutations: Vec<Mutation>) -> Result<Vec<Change>, Tables
 }
 
 /// Changes by the partition of their table in which they stand; the order of the first of each.
-pub(super) fn by_partition(changes: &[Change]) -> Vec<Vec<&Change>> {
+pub(super) fn by_partition<'a>(changes: impl IntoIterator<Item = &'a Change>) -> Vec<Vec<&'a Change>> {
     let mut groups: Vec<Vec<&Change>> = Vec::new();
     let mut places: HashMap<(&'static str, &[Value]), usize> = HashMap::new();
     for change in changes {

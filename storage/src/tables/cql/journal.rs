@@ -13,7 +13,8 @@
 //!    batch is made, or refused because another process has taken a turn. A batch over [`INLINE_BYTES`] is put into
 //!    `turn_journal_chunks` first, and `data` only names it.
 //! 2. **Apply.** The rows are written, each with the version as its timestamp. Doing it twice, or late, changes nothing: a
-//!    row of a later batch has a larger timestamp.
+//!    row of a later batch has a larger timestamp. Rows that only a next turn reads are not written but carried on to the
+//!    next batch: see `carried`.
 //! 3. The next batch overwrites `data`: not before this one is applied.
 //!
 //! A process that dies between 1 and 2 leaves a batch that is committed and not applied. Who takes the next turn raises
@@ -43,6 +44,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::apply::apply;
+use super::carried::{Carried, Parted};
 use super::changes::Change;
 use super::failure::Failure;
 use super::journal_codec::{self as codec, Journaled};
@@ -78,17 +80,29 @@ pub(super) struct Journal {
 }
 
 /// The last turn that this process knows of, and where its journal stands if all of it is applied.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Held {
     turn: u64,
     place: Option<Place>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+/// Where a journal stands.
+#[derive(Debug)]
+struct Place {
     version: i64,
     /// The turn of the batch in the journal, if its parts stand elsewhere.
     chunks_of: Option<u64>,
+    /// What stands in the journal alone.
+    carried: Carried,
+}
+
+/// A batch that is committed.
+#[derive(Debug)]
+pub(super) struct Made<'a> {
+    version: i64,
+    chunks_of: Option<u64>,
+    batch: Parted<'a>,
+    at: Instant,
 }
 
 /// A row of the journal.
@@ -117,7 +131,7 @@ impl Journal {
         for _ in 0..ATTEMPTS {
             let Some(head) = self.read(partition).await? else {
                 match self.change(Own::BeginTurns, vec![log_partition(partition)]).await {
-                    Ok(true) => return Ok(self.stand(partition, 1, Place { version: 0, chunks_of: None })),
+                    Ok(true) => return Ok(self.stand(partition, 1, Place::of(0, None))),
                     Ok(false) | Err(Failure::Unknown(_)) => continue,
                     Err(failure) => return Err(failure.into()),
                 }
@@ -141,45 +155,55 @@ impl Journal {
 
     /// Commits a batch and applies it.
     pub(super) async fn write(&self, derivation: Derivation, changes: &[Change]) -> Result<(), TablesError> {
-        let (place, committed_at) = self.commit(derivation, changes).await?;
-        apply(&self.server, changes, place.version, committed_at).await?;
+        let Made { version, chunks_of, batch, at } = self.commit(derivation, changes).await?;
+        apply(&self.server, batch.written(), version, at).await?;
+        let place = Place { version, chunks_of, carried: batch.carried };
         self.stand(derivation.partition, derivation.turn, place);
         Ok(())
     }
 
+    /// Writes what is carried in a partition of the log, or in all, so that it can be read.
+    pub(super) async fn settle(&self, partition: Option<u32>) -> Result<(), TablesError> {
+        for (partition, turn, place) in self.take_carrying(partition) {
+            apply(&self.server, place.carried.changes(), place.version, Instant::now()).await?;
+            self.stand(partition, turn, Place::of(place.version, place.chunks_of));
+        }
+        Ok(())
+    }
+
     /// Commits a batch, which the next write or turn applies.
-    pub(super) async fn commit(
+    pub(super) async fn commit<'a>(
         &self,
         derivation: Derivation,
-        changes: &[Change],
-    ) -> Result<(Place, Instant), TablesError> {
+        changes: &'a [Change],
+    ) -> Result<Made<'a>, TablesError> {
         let Derivation { partition, turn, next_offset } = derivation;
-        let encoded = codec::encode(changes)?;
-        let mut attempted: Option<(Place, Vec<u8>)> = None;
+        let mut attempted: Option<(Made<'a>, Vec<u8>)> = None;
         for _ in 0..ATTEMPTS {
-            let before = match (self.take_place(partition, turn)?, &attempted) {
+            let before = match (self.take_place(partition, turn)?, attempted.take()) {
                 (Some(place), _) => place,
                 (None, None) => self.recover(partition, turn).await?,
-                (None, Some((place, data))) => {
+                (None, Some((made, data))) => {
                     let head = self.head_of_turn(partition, turn).await?;
-                    if (head.version, &head.data) == (place.version, data) {
-                        return Ok((*place, Instant::now()));
+                    if (head.version, &head.data) == (made.version, &data) {
+                        return Ok(Made { at: Instant::now(), ..made });
                     }
                     self.apply_head(partition, head).await?
                 }
             };
+            let batch = Parted::new(before.carried, changes);
             let of_offset = i64::try_from(next_offset).unwrap_or(i64::MAX).saturating_mul(VERSIONS_OF_OFFSET);
             let version = of_offset.max(before.version + 1);
-            let (place, data) = self.put_chunks(derivation, version, &encoded).await?;
-            let began = Instant::now();
-            let result = self.commit_head(derivation, before.version, version, &data).await;
-            match result {
+            let encoded = codec::encode(batch.journaled())?;
+            let (chunks_of, data) = self.put_chunks(derivation, version, encoded).await?;
+            let made = Made { version, chunks_of, batch, at: Instant::now() };
+            match self.commit_head(derivation, before.version, version, &data).await {
                 Ok(Committed::Yes) => {
-                    self.delete_chunks(partition, before).await;
-                    return Ok((place, began));
+                    self.delete_chunks(partition, before.version, before.chunks_of).await;
+                    return Ok(made);
                 }
                 // What is not known is looked up in the next round.
-                Ok(Committed::No) | Err(Failure::Unknown(_)) => attempted = Some((place, data)),
+                Ok(Committed::No) | Err(Failure::Unknown(_)) => attempted = Some((made, data)),
                 Err(failure) => return Err(failure.into()),
             }
         }
@@ -223,7 +247,7 @@ impl Journal {
 
     async fn apply_head(&self, partition: u32, head: Head) -> Result<Place, TablesError> {
         if head.data.is_empty() {
-            return Ok(Place { version: head.version, chunks_of: None });
+            return Ok(Place::of(head.version, None));
         }
         let read_at = Instant::now();
         let (changes, chunks_of) = match codec::decode(&head.data)? {
@@ -244,18 +268,18 @@ impl Journal {
             rows = changes.len(),
             "the last derived batch was applied anew"
         );
-        Ok(Place { version: head.version, chunks_of })
+        Ok(Place::of(head.version, chunks_of))
     }
 
-    /// Puts a large batch into parts. Returns what the journal is to hold.
+    /// Puts a large batch into parts. Returns the turn that they stand under, and what the journal is to hold.
     async fn put_chunks(
         &self,
         derivation: Derivation,
         version: i64,
-        encoded: &[u8],
-    ) -> Result<(Place, Vec<u8>), TablesError> {
+        encoded: Vec<u8>,
+    ) -> Result<(Option<u64>, Vec<u8>), TablesError> {
         if encoded.len() <= INLINE_BYTES {
-            return Ok((Place { version, chunks_of: None }, encoded.to_vec()));
+            return Ok((None, encoded));
         }
         let Derivation { partition, turn, .. } = derivation;
         let writes: Vec<_> = (0_i64..)
@@ -270,7 +294,7 @@ impl Journal {
         while let Some(result) = writes.next().await {
             result?;
         }
-        Ok((Place { version, chunks_of: Some(turn) }, codec::encode_chunked(turn, encoded.len())))
+        Ok((Some(turn), codec::encode_chunked(turn, encoded.len())))
     }
 
     async fn read_chunks(&self, partition: u32, turn: u64, version: i64, bytes: usize) -> Result<Vec<u8>, TablesError> {
@@ -286,10 +310,9 @@ impl Journal {
     }
 
     /// Removes the parts of a batch that the journal no longer holds. Parts that stay take room, and do no other harm.
-    async fn delete_chunks(&self, partition: u32, place: Place) {
-        let Some(turn) = place.chunks_of else { return };
-        if let Err(error) = self.server.operate_own(Own::DeleteChunks, batch_key(partition, turn, place.version)).await
-        {
+    async fn delete_chunks(&self, partition: u32, version: i64, chunks_of: Option<u64>) {
+        let Some(turn) = chunks_of else { return };
+        if let Err(error) = self.server.operate_own(Own::DeleteChunks, batch_key(partition, turn, version)).await {
             tracing::warn!(partition, %error, "the parts of an applied batch could not be removed");
         }
     }
@@ -321,7 +344,19 @@ impl Journal {
         }
     }
 
-    /// Notes that all of a turn's journal is applied.
+    /// Takes out the places that carry something, as for a write.
+    fn take_carrying(&self, only: Option<u32>) -> Vec<(u32, u64, Place)> {
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = places.iter_mut().filter(|(partition, _)| only.is_none_or(|only| only == **partition));
+        wanted
+            .filter_map(|(partition, held)| {
+                let place = held.place.take_if(|place| !place.carried.is_empty())?;
+                Some((*partition, held.turn, place))
+            })
+            .collect()
+    }
+
+    /// Notes that all of a turn's journal is applied, but for what is carried.
     fn stand(&self, partition: u32, turn: u64, place: Place) -> u64 {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         let held = places.entry(partition).or_insert(Held { turn, place: None });
@@ -338,6 +373,13 @@ impl Journal {
         if held.turn <= turn {
             *held = Held { turn, place: None };
         }
+    }
+}
+
+impl Place {
+    /// One that carries nothing.
+    fn of(version: i64, chunks_of: Option<u64>) -> Self {
+        Self { version, chunks_of, carried: Carried::default() }
     }
 }
 

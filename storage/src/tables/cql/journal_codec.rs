@@ -2,22 +2,34 @@
 //!
 //! ```text
 //! batch   = 1 (format) ‖ changes ‖ CRC-32 of all before it (little endian)
+//! packed  = 3 (format) ‖ length of the changes (u32) ‖ changes as an LZ4 block ‖ CRC-32 of all before it
 //! change  = kind (1 put, 2 replace, 3 delete) ‖ length (u32) ‖ key ‖ length (u32) ‖ row (of a deletion: nothing)
 //! chunked = 2 (format) ‖ turn (u64) ‖ length of the batch (u64) ‖ CRC-32 of all before it
 //! ```
 //!
 //! Numbers are little endian. Keys and rows are as in [`crate::tables::codec`], so a table is known by its number. A batch of
 //! a later version that names tables or columns unknown here is not applied in part: applying it is left to that version.
+//!
+//! A batch holds the same entities many times over (a conversation in its row and in each event), so LZ4 leaves a quarter of
+//! it or less, and the servers store what is left three times: as a proposal, as the journal, and in their commit logs.
 
 use schemas::tables::{ALL, Table};
 
 use super::changes::{Change, Kind};
 use super::schema::TURN_JOURNAL;
 use crate::tables::codec::{self, Cell};
+use crate::tables::validation::MAX_BATCH_BYTES;
 use crate::tables::{Key, TablesError};
 
 const INLINE: u8 = 1;
 const CHUNKED: u8 = 2;
+const PACKED: u8 = 3;
+
+/// A batch of fewer bytes is not packed: it would hardly get smaller.
+const PACKED_FROM_BYTES: usize = 512;
+
+/// More than the changes of any batch take: what says that it unpacks to more is damaged.
+const UNPACKED_BYTES: usize = 2 * MAX_BATCH_BYTES;
 
 const PUT: u8 = 1;
 const REPLACE: u8 = 2;
@@ -45,9 +57,8 @@ pub(super) fn damaged(reason: &str) -> TablesError {
 }
 
 /// A batch as bytes.
-pub(super) fn encode(changes: &[Change]) -> Result<Vec<u8>, TablesError> {
-    let mut out = Vec::with_capacity(changes.iter().map(Change::size_bytes).sum::<usize>() + 16);
-    out.push(INLINE);
+pub(super) fn encode<'a>(changes: impl IntoIterator<Item = &'a Change>) -> Result<Vec<u8>, TablesError> {
+    let mut out = vec![INLINE];
     for change in changes {
         let key = codec::encode_key(change.table, &change.key)?;
         let (kind, row) = match &change.kind {
@@ -59,7 +70,31 @@ pub(super) fn encode(changes: &[Change]) -> Result<Vec<u8>, TablesError> {
         push_bytes(&mut out, &key)?;
         push_bytes(&mut out, &row)?;
     }
-    Ok(with_checksum(out))
+    Ok(with_checksum(packed(out)))
+}
+
+fn packed(inline: Vec<u8>) -> Vec<u8> {
+    let changes = inline.get(1..).unwrap_or_default();
+    let Ok(length) = u32::try_from(changes.len()) else { return inline };
+    if changes.len() < PACKED_FROM_BYTES {
+        return inline;
+    }
+    let block = lz4_flex::block::compress(changes);
+    let mut out = Vec::with_capacity(block.len() + 16);
+    out.push(PACKED);
+    out.extend_from_slice(&length.to_le_bytes());
+    out.extend_from_slice(&block);
+    out
+}
+
+fn unpacked(payload: &[u8]) -> Result<Vec<u8>, TablesError> {
+    let cut_short = || damaged("a packed batch is cut short");
+    let (length, block) = payload.split_first_chunk::<4>().ok_or_else(cut_short)?;
+    let length = usize::try_from(u32::from_le_bytes(*length)).map_err(|_too_large| cut_short())?;
+    if length > UNPACKED_BYTES {
+        return Err(damaged(&format!("a batch says that it unpacks to {length} bytes")));
+    }
+    lz4_flex::block::decompress(block, length).map_err(|error| damaged(&format!("a batch cannot be unpacked: {error}")))
 }
 
 /// The name of a batch that stands elsewhere.
@@ -80,6 +115,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Journaled, TablesError> {
     let (format, rest) = payload.split_first().ok_or_else(cut_short)?;
     match *format {
         INLINE => decode_changes(rest).map(Journaled::Inline),
+        PACKED => decode_changes(&unpacked(rest)?).map(Journaled::Inline),
         CHUNKED => {
             let (turn, rest) = rest.split_first_chunk::<8>().ok_or_else(cut_short)?;
             let (length, _) = rest.split_first_chunk::<8>().ok_or_else(cut_short)?;
@@ -197,10 +233,40 @@ mod tests {
     fn a_batch_comes_back() {
         let bytes = encode(&changes()).unwrap();
         assert_eq!(decode(&bytes).unwrap(), Journaled::Inline(changes()));
+        assert_eq!(bytes.first(), Some(&INLINE));
         let empty = encode(&[]).unwrap();
         assert_eq!(decode(&empty).unwrap(), Journaled::Inline(Vec::new()));
         let chunked = Journaled::Chunked { turn: 9, bytes: 1 << 20 };
         assert_eq!(decode(&encode_chunked(9, 1 << 20)).unwrap(), chunked);
+    }
+
+    fn large() -> Vec<Change> {
+        let mut changes = changes();
+        for change in &mut changes {
+            if let Kind::Put(columns) = &mut change.kind {
+                for (_, value) in columns {
+                    if let Value::Blob(bytes) = value {
+                        *bytes = b"the same again, ".repeat(100);
+                    }
+                }
+            }
+        }
+        changes
+    }
+
+    #[test]
+    fn a_large_batch_comes_back_and_takes_less_room() {
+        let bytes = encode(&large()).unwrap();
+        assert_eq!(decode(&bytes).unwrap(), Journaled::Inline(large()));
+        assert!(bytes.first() == Some(&PACKED) && bytes.len() < 500, "{} bytes", bytes.len());
+    }
+
+    #[test]
+    fn a_batch_that_would_unpack_to_more_than_any_has_is_damaged() {
+        let mut bytes = vec![PACKED];
+        bytes.extend_from_slice(&u32::MAX.to_le_bytes());
+        let error = decode(&with_checksum(bytes)).unwrap_err().to_string();
+        assert!(error.contains("unpacks to"), "{error}");
     }
 
     #[test]
@@ -231,7 +297,19 @@ mod tests {
         }
 
         #[test]
-        fn bytes_of_any_kind_are_no_reason_to_stop(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn whatever_of_a_packed_batch_is_damaged_is_found_out(place in any::<prop::sample::Index>(), bit in 0..8_u32) {
+            let mut bytes = encode(&large()).unwrap();
+            let place = place.index(bytes.len());
+            bytes[place] ^= 1 << bit;
+            prop_assert!(decode(&bytes).is_err());
+        }
+
+        #[test]
+        fn bytes_of_any_kind_are_no_reason_to_stop(format in 0..4_u8, rest in prop::collection::vec(any::<u8>(), 0..200)) {
+            let mut bytes = vec![format];
+            // A plausible length, so that what follows is unpacked.
+            bytes.extend_from_slice(&300_u32.to_le_bytes());
+            bytes.extend(rest);
             let _either = decode(&with_checksum(bytes));
         }
     }

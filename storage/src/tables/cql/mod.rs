@@ -9,7 +9,7 @@
 //! | --- | --- | --- | --- |
 //! | get, scan, dump | `SELECT` | `LOCAL_QUORUM` | by the driver, and to a second node after [`CqlOptions::speculative_read_after`] |
 //! | write, derived: commit | conditional `UPDATE` of the journal | `LOCAL_SERIAL`, then `LOCAL_QUORUM` | after a serial read says that it was not made |
-//! | write, derived: rows | `INSERT`, `DELETE` with timestamps; unlogged batches of rows of one partition | `LOCAL_QUORUM` | by the driver; then by the next write or turn |
+//! | write, derived: rows | `INSERT`, `DELETE` with timestamps; unlogged batches of rows of one node | `LOCAL_QUORUM` | by the driver; then by the next write or turn |
 //! | write, not derived, one partition | one statement, or an unlogged batch, which is whole within a partition | `LOCAL_QUORUM` | no |
 //! | write, not derived, several partitions | logged batch | `LOCAL_QUORUM` | no |
 //! | insert-if-absent | `INSERT … IF NOT EXISTS` | `LOCAL_SERIAL`, then `LOCAL_QUORUM` | after a serial read says that it was not made |
@@ -23,7 +23,8 @@
 //!
 //! A derived batch is one conditional write of a journal, after which it is made whatever happens: see `journal`. Other
 //! batches are small and rare (settings); over several partitions they are logged batches, which the servers finish
-//! themselves, up to [`LOGGED_BATCH_BYTES`]. In both cases a reader that runs beside a batch may see some of its rows before
+//! themselves, up to [`LOGGED_BATCH_BYTES`]. The outbox is read only by whoever has just taken a turn, so its rows stay in the
+//! journal until then: another process sees them once it has taken the turn (see `carried`). In both cases a reader that runs beside a batch may see some of its rows before
 //! the others; who begins to read after the write has returned sees all.
 //!
 //! Durability is that of the servers: a quorum has the write in its commit log. [`Sync::Now`] and [`Sync::Later`] are the
@@ -45,11 +46,13 @@
 //! again everything works again.
 
 mod apply;
+mod carried;
 mod changes;
 mod conditional;
 mod failure;
 mod journal;
 mod journal_codec;
+mod limits;
 mod migration;
 mod options;
 mod scan;
@@ -67,9 +70,11 @@ use schemas::tables::{Order, Table, Value};
 use scylla::statement::batch::BatchType;
 use tokio::task::AbortHandle;
 
+use self::carried::is_carried;
 use self::changes::{Change, by_partition, changes_of, is_storable};
 use self::conditional::{Conditional, first_row};
 use self::journal::Journal;
+use self::limits::BatchLimits;
 use self::migration::Migration;
 pub use self::migration::{migrate, migrate_tables};
 pub use self::options::{CqlCredentials, CqlOptions, CqlTls};
@@ -127,7 +132,8 @@ impl CqlTables {
         Box::pin(session.refresh_metadata()).await.map_err(|error| TablesError::Unavailable {
             reason: format!("the nodes at {} do not tell of the cluster: {error}", options.nodes_text()),
         })?;
-        let server = Arc::new(Server::new(&options, session, profiles));
+        let limits = Box::pin(BatchLimits::of(&session)).await;
+        let server = Arc::new(Server::new(&options, session, profiles, limits));
         Ok(Self {
             journal: Journal::new(Arc::clone(&server)),
             conditional: Conditional::new(Arc::clone(&server)),
@@ -145,6 +151,18 @@ impl CqlTables {
         let Some(derivation) = batch.derivation else { return Ok(()) };
         let changes = changes_of(batch.mutations)?;
         Box::pin(self.journal.commit(derivation, &changes)).await.map(drop)
+    }
+
+    /// Rows that this process carries are written before they are read.
+    async fn settle(&self, table: &Table, partition: &[Value]) -> Result<(), TablesError> {
+        if !is_carried(table) {
+            return Ok(());
+        }
+        let partition = match partition {
+            [Value::Int(number), ..] => u32::try_from(*number).ok(),
+            _ => None,
+        };
+        Box::pin(self.journal.settle(partition)).await
     }
 
     async fn get_one(&self, table: &'static Table, key: Key) -> Result<Option<Row>, TablesError> {
@@ -192,6 +210,7 @@ impl Tables for CqlTables {
     async fn get_many(&self, keys: Vec<(&'static Table, Key)>) -> Result<Vec<Option<Row>>, TablesError> {
         for (table, key) in &keys {
             codec::encode_key(table, key)?;
+            self.settle(table, &key.partition).await?;
         }
         let reads: Vec<_> = keys.into_iter().map(|(table, key)| self.get_one(table, key)).collect();
         let mut rows = Vec::with_capacity(reads.len());
@@ -203,15 +222,21 @@ impl Tables for CqlTables {
     }
 
     async fn scan(&self, table: &'static Table, scan: Scan) -> Result<Vec<Row>, TablesError> {
+        self.settle(table, &scan.partition).await?;
         Box::pin(scan::scan(&self.server, table, scan)).await
     }
 
     async fn write(&self, batch: Batch, _sync: Sync) -> Result<(), TablesError> {
         let changes = changes_of(batch.mutations)?;
+        let begun = tokio::time::Instant::now();
         match batch.derivation {
             Some(derivation) => Box::pin(self.journal.write(derivation, &changes)).await,
             None => Box::pin(self.write_now(&changes)).await,
-        }
+        }?;
+        #[expect(clippy::cast_precision_loss, reason = "a histogram")]
+        metrics::histogram!("saler_tables_batch_rows").record(changes.len() as f64);
+        metrics::histogram!("saler_tables_write_seconds").record(begun.elapsed().as_secs_f64());
+        Ok(())
     }
 
     async fn insert_if_absent(&self, table: &'static Table, row: Row) -> Result<Option<Row>, TablesError> {
@@ -248,6 +273,7 @@ impl Dump for CqlTables {
     /// for tests and small stores.
     async fn page(&self, table: &'static Table, after: Option<Key>, limit: usize) -> Result<Vec<Row>, TablesError> {
         validation::table_number(table)?;
+        self.settle(table, &[]).await?;
         let compare = |a: &Key, b: &Key| {
             let clustering = a.clustering.cmp(&b.clustering);
             a.partition.cmp(&b.partition).then(match table.order {

@@ -19,6 +19,7 @@ use scylla::statement::{Consistency, SerialConsistency};
 
 use super::CqlOptions;
 use super::failure::Failure;
+use super::limits::BatchLimits;
 use super::statements::{Missing, Operation, Own, Profiles, Statements};
 use super::values::Bind;
 use crate::tables::TablesError;
@@ -53,6 +54,7 @@ pub(super) struct Owner {
 pub(super) struct Server {
     session: Session,
     statements: Statements,
+    limits: BatchLimits,
     nodes: String,
     failures: AtomicU32,
     last_failure: Mutex<String>,
@@ -89,8 +91,42 @@ pub(super) async fn connect(options: &CqlOptions) -> Result<(Session, Profiles),
     let session = tokio::time::timeout(options.connect_timeout, Box::pin(builder.build()))
         .await
         .map_err(|_elapsed| away(format!("none within {} s", options.connect_timeout.as_secs_f32())))?
-        .map_err(|error| away(error.to_string()))?;
+        .map_err(|error| {
+            let reason = with_sources(&error);
+            match advice(&reason) {
+                Some(advice) => TablesError::Invalid {
+                    reason: format!("the CQL server at {} lets nobody in: {reason}: {advice}", options.nodes_text()),
+                },
+                None => away(reason),
+            }
+        })?;
     Ok((session, profiles))
+}
+
+/// An error with what it stems from.
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let part = error.to_string();
+        if !text.contains(&part) {
+            text = format!("{text}: {part}");
+        }
+        source = error.source();
+    }
+    text
+}
+
+/// What to look at if a connection was refused for its security.
+fn advice(reason: &str) -> Option<&'static str> {
+    let speaks_of = |words: &[&str]| words.iter().any(|word| reason.contains(word));
+    if speaks_of(&["certificate", "UnknownIssuer"]) {
+        Some("check ca_file in [scylla], and that the nodes' certificates hold their IP addresses")
+    } else if speaks_of(&["uthentication", "username", "credentials"]) {
+        Some("check username and password in [scylla]")
+    } else {
+        None
+    }
 }
 
 fn profiles(options: &CqlOptions) -> Profiles {
@@ -127,14 +163,20 @@ fn profiles(options: &CqlOptions) -> Profiles {
 }
 
 impl Server {
-    pub(super) fn new(options: &CqlOptions, session: Session, profiles: Profiles) -> Self {
+    pub(super) fn new(options: &CqlOptions, session: Session, profiles: Profiles, limits: BatchLimits) -> Self {
         Self {
             session,
+            limits,
             statements: Statements::new(&options.keyspace, profiles),
             nodes: options.nodes_text(),
             failures: AtomicU32::new(0),
             last_failure: Mutex::default(),
         }
+    }
+
+    /// What may go into one unlogged batch.
+    pub(super) const fn batch_limits(&self) -> BatchLimits {
+        self.limits
     }
 
     /// The statement for an operation on a table.
@@ -157,6 +199,7 @@ impl Server {
 
     /// Executes a statement whose answer is small.
     pub(super) async fn execute(&self, bound: Bound<'_>) -> Result<QueryResult, Failure> {
+        count(&bound.statement);
         let result = self.session.execute_unpaged(&bound.statement, &bound.values).await;
         self.note(result.map_err(Failure::from))
     }
@@ -196,6 +239,7 @@ impl Server {
         bound: &Bound<'_>,
         from: PagingState,
     ) -> Result<(QueryResult, PagingStateResponse), Failure> {
+        count(&bound.statement);
         let result = self.session.execute_single_page(&bound.statement, &bound.values, from).await;
         self.note(result.map_err(Failure::from))
     }
@@ -206,6 +250,8 @@ impl Server {
         batch.set_consistency(Consistency::LocalQuorum);
         batch.set_is_idempotent(is_repeatable);
         batch.set_execution_profile_handle(Some(self.statements.write_profile()));
+        metrics::counter!("saler_tables_requests_total", "kind" => "write").increment(1);
+        metrics::counter!("saler_tables_rows_written_total").increment(all.len() as u64);
         let mut values = Vec::with_capacity(all.len());
         for bound in all {
             batch.append_statement(PreparedStatement::clone(&bound.statement));
@@ -260,4 +306,18 @@ impl Server {
             }
         }
     }
+}
+
+/// Counts a request by what it asks for. Its text says that.
+fn count(statement: &PreparedStatement) {
+    let text = statement.get_statement();
+    let kind = if text.starts_with("SELECT") {
+        "read"
+    } else if text.contains(" IF ") {
+        "conditional"
+    } else {
+        metrics::counter!("saler_tables_rows_written_total").increment(1);
+        "write"
+    };
+    metrics::counter!("saler_tables_requests_total", "kind" => kind).increment(1);
 }
