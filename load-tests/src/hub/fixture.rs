@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::api::{Api, SmsChannel};
 use super::process::{HubOptions, Served, default_binary};
-use super::servers::{SCRIPT, Servers};
+use super::servers::{Pace, Plan, SCRIPT, Servers};
 use crate::generator::socket::SignOn;
 use crate::generator::swarm::source;
 use crate::generator::webhooks::{Target, customer_number};
@@ -168,7 +168,8 @@ impl Fixture {
     ) -> anyhow::Result<Self> {
         let mut options = HubOptions::new(default_binary(choice.spawn.as_deref())?, dir.path().to_owned())?;
         let servers = if choice.on_servers {
-            Some(Servers::start(Path::new(SCRIPT), dir.path().join("servers"), 1).await?)
+            let plan = Plan { brokers: 1, pace: Pace::Full, is_relayed: false };
+            Some(Servers::start(Path::new(SCRIPT), dir.path().join("servers"), plan).await?)
         } else {
             None
         };

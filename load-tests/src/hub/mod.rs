@@ -2,5 +2,6 @@
 
 pub mod api;
 pub mod fixture;
+pub mod net;
 pub mod process;
 pub mod servers;

@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use super::effort::Effort;
 use super::{Common, begin_conversations, measure_machine, number, plan, prepare, settled};
 use crate::generator::latency::Summary;
 use crate::generator::sender::{Sending, open_loop};
@@ -23,6 +24,8 @@ const STALLED_CLOSED_WITHIN: Duration = Duration::from_secs(10);
 /// What a hub on a broker and a CQL node may take, all on the same two cores, at 500 messages a second.
 const ON_SERVERS_P50_MS: f64 = 15.0;
 const ON_SERVERS_P99_MS: f64 = 150.0;
+/// Seconds in which Java compiles what the servers do for each message.
+const SERVERS_WARM_UP_S: u64 = 60;
 const STALLED_WAIT: Duration = Duration::from_secs(30);
 /// How much higher the others' p99 may be with stalled readers: noise between two runs on a shared machine.
 const STALLED_NOISE_FACTOR: f64 = 1.5;
@@ -43,9 +46,12 @@ pub struct LatencyOptions {
     /// Messages a second, over all workspaces.
     #[arg(long, default_value_t = 1_000)]
     rate: u32,
-    /// For so many seconds, after a warm-up of a fifth of it.
+    /// For so many seconds.
     #[arg(long, default_value_t = 20)]
     seconds: u64,
+    /// After so many seconds at the same rate: by default a fifth, and on servers a minute, in which Java compiles them.
+    #[arg(long)]
+    warm_up: Option<u64>,
     /// Workspaces.
     #[arg(long, default_value_t = 10)]
     workspaces: usize,
@@ -111,6 +117,7 @@ struct Run {
     gaps: u64,
     miscounts: u64,
     cpu_millis: u64,
+    servers: Option<Value>,
     members: Vec<Member>,
 }
 
@@ -121,6 +128,8 @@ struct Load {
     first: u64,
     rate: u32,
     seconds: u64,
+    /// Seconds; a fifth of the others if not given.
+    warm_up: Option<u64>,
     customers: u64,
     /// How many sockets are given each message.
     readers_each: u64,
@@ -128,7 +137,8 @@ struct Load {
 
 impl Load {
     fn warm_up(&self) -> u64 {
-        u64::from(self.rate) * self.seconds / 5
+        let rate = u64::from(self.rate);
+        self.warm_up.map_or(rate * self.seconds / 5, |seconds| rate * seconds)
     }
 
     fn count(&self) -> u64 {
@@ -149,6 +159,7 @@ pub(super) async fn latency(options: &LatencyOptions) -> anyhow::Result<Report> 
         first,
         rate: options.rate,
         seconds: options.seconds,
+        warm_up: options.warm_up.or(fixture.servers.as_ref().map(|_| SERVERS_WARM_UP_S)),
         customers,
         readers_each: options.agents as u64,
     };
@@ -156,7 +167,8 @@ pub(super) async fn latency(options: &LatencyOptions) -> anyhow::Result<Report> 
     let mut report = Report::new("latency", common.seed, machine);
     describe(&mut report, "run", &run);
     no_loss(&mut report, &run);
-    if fixture.servers.is_some() {
+    if let Some(servers) = &run.servers {
+        report.figure("on_servers", servers);
         report.at_most("webhook to socket on servers, p50", run.latency.p50_ms, ON_SERVERS_P50_MS, "ms");
         report.at_most("webhook to socket on servers, p99", run.latency.p99_ms, ON_SERVERS_P99_MS, "ms");
         return Ok(report);
@@ -190,6 +202,7 @@ pub(super) async fn rooms(options: &RoomsOptions) -> anyhow::Result<Report> {
         first,
         rate: options.rate,
         seconds: options.seconds,
+        warm_up: None,
         customers,
         readers_each: options.members as u64,
     };
@@ -218,6 +231,7 @@ pub(super) async fn stalled(options: &StalledOptions) -> anyhow::Result<Report> 
         first,
         rate: options.rate,
         seconds: options.seconds,
+        warm_up: None,
         customers,
         readers_each: options.agents as u64,
     };
@@ -315,9 +329,16 @@ async fn drive(fixture: &Fixture, members: Vec<Member>, load: Load) -> anyhow::R
     let before = fixture.usage();
     let (schedule, intended) = plan(load.rate, count, load.first, warm_up);
     let listening = listen_all(members, &latencies, &intended, &stop);
-    let sending = open_loop(fixture.address, &prepared, schedule, CONNECTIONS, warm_up).await?;
+    let warmed_up = async {
+        tokio::time::sleep(Duration::from_secs(warm_up / u64::from(load.rate.max(1)))).await;
+        Effort::of(fixture).await
+    };
+    let sending = open_loop(fixture.address, &prepared, schedule, CONNECTIONS, warm_up);
+    let (sending, effort) = tokio::join!(sending, warmed_up);
+    let (sending, effort) = (sending?, effort?);
     settled(|| latencies.merged().count() >= expected).await;
     let after = fixture.usage();
+    let servers = Effort::of(fixture).await?.zip(effort).map(|(after, before)| after.since(&before, count - warm_up));
     stop.cancel();
     let members = listening.finish().await?;
     let sum = |of: fn(&crate::generator::swarm::Seen) -> u64| members.iter().map(|member| of(&member.seen)).sum();
@@ -330,6 +351,7 @@ async fn drive(fixture: &Fixture, members: Vec<Member>, load: Load) -> anyhow::R
         gaps: sum(|seen| seen.gaps),
         miscounts: sum(|seen| seen.miscounts),
         cpu_millis: after.cpu_millis.saturating_sub(before.cpu_millis),
+        servers,
         sending,
         members,
     })

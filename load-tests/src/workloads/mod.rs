@@ -6,6 +6,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
+mod effort;
 mod fan_out;
 mod faults;
 mod freshness;

@@ -1,5 +1,8 @@
-//! A cluster of real servers and of the hub's processes, of which one after another is killed, stopped or paused at random
-//! moments under load: gateways, engines, analytics, brokers, the CQL node.
+//! A cluster of real servers and of the hub's processes, of which one after another is killed, stopped, paused or cut off at
+//! random moments under load: gateways, engines, analytics, brokers, the CQL node.
+//!
+//! All connections to servers go through relays, so the network between any two can be parted, in one direction or both,
+//! while both of them go on.
 //!
 //! Once, in the middle, the CQL node is down for a minute: webhooks are acknowledged all the same, since they are in the
 //! log, and worked off afterwards.
@@ -20,8 +23,9 @@ use super::parts::{PARTITIONS, Parts, SESSION_MS};
 use super::{Shared, answers, customers, ended, judged, keep_history, promises, recovery, sockets};
 use crate::checker::Entry;
 use crate::hub::fixture::{Fixture, folder, make_owner};
+use crate::hub::net::Net;
 use crate::hub::process::default_binary;
-use crate::hub::servers::{Deed, SCRIPT, Servers, TABLES};
+use crate::hub::servers::{Deed, Pace, Plan, SCRIPT, Servers, TABLES};
 use crate::report::Report;
 
 const WORKSPACES: usize = 2;
@@ -79,21 +83,32 @@ enum Fault {
     PauseBroker,
     /// SIGKILL to the CQL node, which starts again.
     KillTables,
+    /// The network parts a process of this role from all brokers, or from one.
+    PartFromBrokers(&'static str),
+    /// The network parts a process of this role from the CQL node.
+    PartFromTables(&'static str),
+    /// The network parts two brokers from each other.
+    PartBrokers,
 }
 
 /// Each with how often it happens among a hundred.
-const FAULTS: [(Fault, u32); 11] = [
-    (Fault::Kill("ingest"), 22),
-    (Fault::Kill("gateway"), 18),
-    (Fault::Kill("analytics"), 5),
-    (Fault::Stop("ingest"), 8),
-    (Fault::Stop("gateway"), 7),
-    (Fault::Pause("ingest"), 10),
+const FAULTS: [(Fault, u32); 16] = [
+    (Fault::Kill("ingest"), 18),
+    (Fault::Kill("gateway"), 14),
+    (Fault::Kill("analytics"), 4),
+    (Fault::Stop("ingest"), 6),
+    (Fault::Stop("gateway"), 5),
+    (Fault::Pause("ingest"), 8),
     (Fault::Pause("gateway"), 4),
     (Fault::Pause("analytics"), 3),
-    (Fault::KillBroker, 13),
-    (Fault::PauseBroker, 5),
-    (Fault::KillTables, 5),
+    (Fault::KillBroker, 10),
+    (Fault::PauseBroker, 4),
+    (Fault::KillTables, 4),
+    (Fault::PartFromBrokers("ingest"), 5),
+    (Fault::PartFromBrokers("gateway"), 4),
+    (Fault::PartFromTables("ingest"), 4),
+    (Fault::PartFromTables("gateway"), 3),
+    (Fault::PartBrokers, 4),
 ];
 
 fn choose(random: &mut SmallRng) -> Fault {
@@ -136,7 +151,8 @@ pub(in super::super) async fn run(options: &Options) -> anyhow::Result<Report> {
     let dir = folder(&common.hub)?;
     let binary = default_binary(common.hub.spawn.as_deref())?;
     info!(brokers = options.brokers, "starting the servers");
-    let servers = Servers::start(&options.servers, dir.path().join("servers"), options.brokers).await?;
+    let plan = Plan { brokers: options.brokers, pace: Pace::Quick, is_relayed: true };
+    let servers = Servers::start(&options.servers, dir.path().join("servers"), plan).await?;
     let parts = Parts::new(&binary, dir.path(), &servers)?;
     besiege(options, &servers, parts, dir, machine).await
 }
@@ -243,6 +259,7 @@ impl Siege<'_> {
     }
 
     async fn strike(&mut self, fault: Fault) -> anyhow::Result<String> {
+        let brokers = self.options.brokers;
         match fault {
             Fault::Kill(role) | Fault::Stop(role) => {
                 let name = self.one_of(role)?;
@@ -283,7 +300,47 @@ impl Siege<'_> {
                 self.servers.act(Deed::Start, TABLES).await?;
                 Ok(TABLES.to_owned())
             }
+            Fault::PartFromBrokers(role) => {
+                let name = self.one_of(role)?;
+                let brokers = if self.random.random_bool(0.5) {
+                    (1..=brokers).map(|number| format!("kafka-{number}")).collect()
+                } else {
+                    vec![self.a_broker()]
+                };
+                self.part(name, &brokers).await
+            }
+            Fault::PartFromTables(role) => {
+                let name = self.one_of(role)?;
+                self.part(name, &[TABLES.to_owned()]).await
+            }
+            Fault::PartBrokers => {
+                let (one, apart) = (self.random.random_range(0..brokers), self.random.random_range(1..brokers.max(2)));
+                let name = |number: u32| format!("kafka-{}", number % brokers + 1);
+                self.part(&name(one), &[name(one + apart)]).await
+            }
         }
+    }
+
+    /// Holds up what one sends to others, what they send to it, or both, for a while; gives who it was and which way.
+    async fn part(&mut self, one: &str, others: &[String]) -> anyhow::Result<String> {
+        let net: &Net = self.servers.net().context("there are no relays")?;
+        let way = self.random.random_range(0..4);
+        for other in others {
+            if way != 0 {
+                net.cut(one, other);
+            }
+            if way != 1 {
+                net.cut(other, one);
+            }
+        }
+        self.pause_for(PAUSED_MS).await;
+        net.mend();
+        let arrow = match way {
+            0 => "<-",
+            1 => "->",
+            _ => "<->",
+        };
+        Ok(format!("{one} {arrow} {}", others.join(", ")))
     }
 
     fn signal(&mut self, name: &str, signal: Signal) -> anyhow::Result<()> {
