@@ -3,7 +3,8 @@
 #
 # Starts both (deploy/test-servers.sh), runs the tests with their addresses in SALER_TEST_KAFKA and SALER_TEST_CQL, and stops
 # what it started, whatever comes of the tests. Servers that these variables already name are used as they are. Arguments go
-# to `cargo test`, such as `-p storage -- kafka`.
+# to `cargo test`, such as `-p storage -- kafka`. Without any, servers that ask for TLS and a password follow, with the tests of
+# that.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,6 +19,25 @@ fi
 export SALER_TEST_KAFKA SALER_TEST_CQL
 echo "The cluster engines are tested on Kafka at $SALER_TEST_KAFKA and CQL at $SALER_TEST_CQL"
 
+if [ $# -gt 0 ]; then
+    "${CARGO:-cargo}" test --locked --no-fail-fast "$@" </dev/null
+    exit
+fi
 # The whole workspace, as `make test` has it: a part of it would be built with other features, and so anew.
-if [ $# -eq 0 ]; then set -- --workspace --test it; fi
-"${CARGO:-cargo}" test --locked --no-fail-fast "$@" </dev/null
+failed=no
+"${CARGO:-cargo}" test --locked --no-fail-fast --workspace --test it </dev/null || failed=yes
+
+if [ -z "${SALER_TEST_SECURED_KAFKA:-}" ] || [ -z "${SALER_TEST_SECURED_CQL:-}" ]; then
+    if [ "${running:-yes}" = no ]; then deploy/test-servers.sh stop; fi
+    # Beside servers that go on there are other ports.
+    export SALER_TEST_KAFKA_PORT=19292 SALER_TEST_KAFKA_CONTROLLER_PORT=19392
+    export SALER_TEST_CQL_PORT=19242 SALER_TEST_CQL_STORAGE_PORT=17200
+    folder=${TMPDIR:-/tmp}/saler-secured-test-servers-$(id -u)
+    trap 'deploy/test-servers.sh stop "$folder"' EXIT
+    exports=$(deploy/test-servers.sh start --secured "$folder")
+    eval "$exports"
+fi
+export SALER_TEST_SECURED_KAFKA SALER_TEST_SECURED_CQL SALER_TEST_SECURED_TLS
+echo "TLS and passwords are tested on Kafka at $SALER_TEST_SECURED_KAFKA and CQL at $SALER_TEST_SECURED_CQL"
+"${CARGO:-cargo}" test --locked --no-fail-fast --workspace --test it secured </dev/null || failed=yes
+[ "$failed" = no ]

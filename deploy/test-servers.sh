@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Real servers for the tests of the cluster engines: Apache Kafka (KRaft) and Apache Cassandra, on loopback.
 #
-#   deploy/test-servers.sh start [--brokers N] [--only kafka|cassandra] [DIR]   starts, waits until they answer, prints exports
+#   deploy/test-servers.sh start [--brokers N] [--only kafka|cassandra] [--secured] [DIR]
+#                                                  starts, waits until they answer, prints exports
 #   deploy/test-servers.sh stop [DIR]              stops all of DIR by process id, and removes DIR
 #   deploy/test-servers.sh status [DIR]            names each server, its process and whether it answers
 #   deploy/test-servers.sh tools                   says what this machine lacks to start them; exits with 1 if something
@@ -17,11 +18,17 @@
 # DIR everything lies in ${TMPDIR:-/tmp}/saler-test-servers-<user>. `start` finds what already runs and leaves it alone; a
 # server that does not run begins with an empty folder.
 #
+# `--secured`: clients need TLS and a password. Kafka takes SCRAM-SHA-512 of the user `saler`, on the ports ten above those
+# without; Cassandra takes its own first user, `cassandra`. Both passwords are `test-password` and `cassandra`; the authority
+# that signed their certificates is DIR/tls/ca.pem, and DIR/tls/other-ca.pem is one that signed nothing of theirs.
+#
 # Both servers come from their jars: Maven resolves them once into ${XDG_CACHE_HOME:-~/.cache}/saler-test-servers.
 #
 # Variables (of `start`; the other commands read what it wrote):
 #   SALER_TEST_KAFKA_PORT=19092       the first broker's; the second takes the next one, and so on
 #   SALER_TEST_KAFKA_CONTROLLER_PORT=19192
+#   SALER_TEST_KAFKA_ADVERTISED=      where brokers are to be found, and
+#   SALER_TEST_KAFKA_QUORUM=          their controllers, if that is elsewhere: ports of relays, with commas between
 #   SALER_TEST_CQL_PORT=19042
 #   SALER_TEST_CQL_STORAGE_PORT=17000
 #   SALER_TEST_KAFKA_HEAP=320m  SALER_TEST_CQL_HEAP=640m
@@ -38,6 +45,11 @@ marker=.saler-test-servers
 stop_grace_s=20
 probe_timeout_s=5
 lock_wait_s=600
+# Of the servers with --secured: made up, and of use on loopback only.
+store_password=store-password
+kafka_user=saler
+kafka_password=test-password
+secured_ports_above=10
 
 usage() { sed -n '2,/^set -e/{/^set -e/d;s/^# \{0,1\}//;p;}' "$self"; }
 say() { echo "test-servers: $*" >&2; }
@@ -133,18 +145,21 @@ read_settings() {
     brokers=$1
     kafka_port=${SALER_TEST_KAFKA_PORT:-19092}
     controller_port=${SALER_TEST_KAFKA_CONTROLLER_PORT:-19192}
+    advertised=${SALER_TEST_KAFKA_ADVERTISED:-}
+    quorum=${SALER_TEST_KAFKA_QUORUM:-}
     cql_port=${SALER_TEST_CQL_PORT:-19042}
     storage_port=${SALER_TEST_CQL_STORAGE_PORT:-17000}
     kafka_heap=${SALER_TEST_KAFKA_HEAP:-320m}
     cql_heap=${SALER_TEST_CQL_HEAP:-640m}
     jvm=${SALER_TEST_JVM:-quick}
+    secured=$2
     wait_s=${SALER_TEST_WAIT_S:-180}
     case "$jvm" in quick | full) ;; *) fail "SALER_TEST_JVM is quick or full, not $jvm" ;; esac
 }
 
 write_settings() {
     local name
-    for name in brokers kafka_port controller_port cql_port storage_port kafka_heap cql_heap jvm wait_s; do
+    for name in brokers kafka_port controller_port advertised quorum cql_port storage_port kafka_heap cql_heap jvm secured wait_s; do
         printf '%s=%q\n' "$name" "${!name}"
     done >"$dir/settings"
 }
@@ -263,21 +278,62 @@ jvm_options() {
     [ "$jvm" = full ] || options+=(-XX:TieredStopAtLevel=1)
 }
 
+# --- certificates -------------------------------------------------------------------------------------------------------
+
+# An authority, and what it signed: a key and a certificate for 127.0.0.1, for Java in one file. And another authority.
+make_certificates() {
+    local tls=$dir/tls name
+    [ ! -e "$tls/server.p12" ] || return 0
+    command -v openssl >/dev/null 2>&1 || fail "openssl is missing. Install it with:  sudo apt-get install -y openssl"
+    mkdir -p "$tls"
+    {
+        for name in ca other-ca; do
+            openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -subj "/CN=saler test $name" \
+                -keyout "$tls/$name.key" -out "$tls/$name.pem"
+        done
+        openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=127.0.0.1 \
+            -keyout "$tls/server.key" -out "$tls/server.csr"
+        printf 'subjectAltName=IP:127.0.0.1,DNS:localhost\n' >"$tls/server.ext"
+        openssl x509 -req -in "$tls/server.csr" -CA "$tls/ca.pem" -CAkey "$tls/ca.key" -CAcreateserial -days 30 \
+            -extfile "$tls/server.ext" -out "$tls/server.pem"
+        openssl pkcs12 -export -in "$tls/server.pem" -inkey "$tls/server.key" -name server \
+            -passout "pass:$store_password" -out "$tls/server.p12"
+    } </dev/null >"$tls/log" 2>&1 || fail "the certificates cannot be made: $(tail -n 5 "$tls/log")"
+}
+
 # --- Kafka --------------------------------------------------------------------------------------------------------------
+
+# The N-th of ports with commas between, or the N-th from a first one if there are none.
+nth_port() {
+    local number=$1 ports=$2 first=$3
+    if [ -n "$ports" ]; then cut -d, -f"$number" <<<"$ports"; else echo $((first + number - 1)); fi
+}
 
 write_kafka_settings() {
     local number=$1 voters="" other replicas=$((brokers < 3 ? brokers : 3))
     for ((other = 1; other <= brokers; other++)); do
-        voters+="${voters:+,}$other@127.0.0.1:$((controller_port + other - 1))"
+        voters+="${voters:+,}$other@127.0.0.1:$(nth_port "$other" "$quorum" "$controller_port")"
     done
+    local listener="" protocols="" port=$((kafka_port + number - 1))
+    if [ "$secured" = yes ]; then
+        listener=",CLIENTS://127.0.0.1:$((port + secured_ports_above))"
+        protocols=",CLIENTS:SASL_SSL"
+        cat <<TEXT
+listener.name.clients.sasl.enabled.mechanisms=SCRAM-SHA-512
+listener.name.clients.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+listener.name.clients.ssl.keystore.type=PKCS12
+listener.name.clients.ssl.keystore.location=$dir/tls/server.p12
+listener.name.clients.ssl.keystore.password=$store_password
+TEXT
+    fi
     cat <<TEXT
 process.roles=broker,controller
 node.id=$number
 controller.quorum.voters=$voters
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://127.0.0.1:$((kafka_port + number - 1)),CONTROLLER://127.0.0.1:$((controller_port + number - 1))
-advertised.listeners=PLAINTEXT://127.0.0.1:$((kafka_port + number - 1))
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$((controller_port + number - 1))$listener
+advertised.listeners=PLAINTEXT://127.0.0.1:$(nth_port "$number" "$advertised" "$kafka_port")$listener
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT$protocols
 inter.broker.listener.name=PLAINTEXT
 log.dirs=$dir/kafka-$number/data
 # Topics are made by the hub with everything that it needs, never by accident.
@@ -295,6 +351,8 @@ group.min.session.timeout.ms=1000
 # A killed broker is missed, and may come back, after this time.
 broker.session.timeout.ms=4500
 broker.heartbeat.interval.ms=900
+# A follower that is cut off holds up what waits for it no longer than this.
+replica.lag.time.max.ms=10000
 controlled.shutdown.enable=true
 # Retention is seen within a second, not within five minutes.
 log.retention.check.interval.ms=1000
@@ -320,11 +378,16 @@ start_kafka() {
         rm -rf "${dir:?}/$name"
         mkdir -p "$dir/$name/tmp"
         [ -s "$dir/cluster-id" ] || head -c 16 /dev/urandom | base64 | tr '+/' '-_' | cut -c1-22 >"$dir/cluster-id"
+        local users=()
+        if [ "$secured" = yes ]; then
+            make_certificates
+            users=(--add-scram "SCRAM-SHA-512=[name=$kafka_user,password=$kafka_password]")
+        fi
         write_kafka_settings "$number" >"$dir/$name/server.properties"
         "$java" -Xmx64m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 \
             "-Dlog4j2.configurationFile=$here/test-servers/log4j2.xml" -cp "$classpath" kafka.tools.StorageTool format \
             --cluster-id "$(cat "$dir/cluster-id")" --config "$dir/$name/server.properties" \
-            </dev/null >>"$dir/$name/server.log" 2>&1 9>&- ||
+            "${users[@]}" </dev/null >>"$dir/$name/server.log" 2>&1 9>&- ||
             fail "the folder of $name cannot be formatted: $(tail -n 5 "$dir/$name/server.log")"
     fi
     jvm_options "$name" "$kafka_heap"
@@ -334,6 +397,22 @@ start_kafka() {
 }
 
 # --- Cassandra ----------------------------------------------------------------------------------------------------------
+
+# What Cassandra asks of clients with --secured.
+cassandra_security() {
+    [ "$secured" = yes ] || return 0
+    cat <<TEXT
+authenticator: PasswordAuthenticator
+authorizer: CassandraAuthorizer
+role_manager: CassandraRoleManager
+client_encryption_options:
+  enabled: true
+  optional: false
+  keystore: "$dir/tls/server.p12"
+  keystore_password: "$store_password"
+  store_type: PKCS12
+TEXT
+}
 
 write_cassandra_settings() {
     local data=$dir/cassandra
@@ -353,6 +432,11 @@ native_transport_port: $cql_port
 commitlog_sync: batch
 # The newer of its two Paxos protocols: fewer rounds, so fewer fsyncs for a compare-and-set.
 paxos_variant: v2
+# The hub writes rows of many partitions in one request, since a request costs more than a row: up to the size from which on
+# the node warns. By default that is 5 KiB and ten partitions.
+batch_size_warn_threshold: 60KiB
+batch_size_fail_threshold: 120KiB
+unlogged_batch_across_partitions_warn_threshold: 100
 # A write may have half of a segment; and what is on its way may be that large beside others, however small the heap.
 commitlog_segment_size: 32MiB
 commitlog_total_space: 256MiB
@@ -369,13 +453,15 @@ saved_caches_directory: "$data/saved_caches"
 hints_directory: "$data/hints"
 cdc_raw_directory: "$data/cdc_raw"
 concurrent_reads: 8
-concurrent_writes: 8
+# A write holds its thread until its fsync, which all that wait share.
+concurrent_writes: 64
 concurrent_counter_writes: 2
 concurrent_compactors: 1
 memtable_heap_space: 96MiB
 memtable_offheap_space: 96MiB
 file_cache_size: 64MiB
 key_cache_size: 8MiB
+$(cassandra_security)
 seed_provider:
   - class_name: org.apache.cassandra.locator.SimpleSeedProvider
     parameters:
@@ -407,6 +493,7 @@ start_cassandra() {
     if [ "$fresh" = fresh ]; then
         rm -rf "${dir:?}/cassandra"
         mkdir -p "$dir/cassandra/tmp"
+        [ "$secured" = no ] || make_certificates
         write_cassandra_settings >"$dir/cassandra/cassandra.yaml"
     fi
     jvm_options cassandra "$cql_heap"
@@ -460,7 +547,25 @@ probe_cql() {
     [ "${head:8:2}" = 08 ] # RESULT
 }
 
+# The same over TLS, and signs in: the first user is made some time after the node answers. Both requests go at once; what
+# counts is that the second is answered with AUTH_SUCCESS.
+probe_secured_cql() {
+    {
+        printf '\x04\x00\x00\x01\x01\x00\x00\x00\x16\x00\x01\x00\x0bCQL_VERSION\x00\x053.0.0'
+        sleep 0.5
+        printf '\x04\x00\x00\x02\x0f\x00\x00\x00\x18\x00\x00\x00\x14\x00cassandra\x00cassandra'
+        sleep 1
+    } | openssl s_client -quiet -no_ign_eof -connect "127.0.0.1:$1" -CAfile "$2" 2>/dev/null | od -An -v -tx1 | tr -d ' \n' |
+        grep -q 8400000210
+}
+
 answers() {
+    case "$1:$secured" in
+    cassandra:yes)
+        timeout "$probe_timeout_s" bash "$self" probe-secured-cql "$(port_of "$1")" "$dir/tls/ca.pem" >/dev/null 2>&1
+        return
+        ;;
+    esac
     case "$1" in
     kafka-*) timeout "$probe_timeout_s" bash "$self" probe-kafka "$(port_of "$1")" "${1#kafka-}" >/dev/null 2>&1 ;;
     cassandra) timeout "$probe_timeout_s" bash "$self" probe-cql "$(port_of "$1")" >/dev/null 2>&1 ;;
@@ -505,16 +610,20 @@ start_server() {
 }
 
 print_env() {
-    local number bootstrap=""
+    local number bootstrap="" named=SALER_TEST above=0
+    if [ "$secured" = yes ]; then
+        named=SALER_TEST_SECURED above=$secured_ports_above
+        echo "export SALER_TEST_SECURED_TLS=$dir/tls"
+    fi
     for ((number = 1; number <= brokers; number++)); do
-        [ ! -d "$dir/kafka-$number" ] || bootstrap+="${bootstrap:+,}127.0.0.1:$((kafka_port + number - 1))"
+        [ ! -d "$dir/kafka-$number" ] || bootstrap+="${bootstrap:+,}127.0.0.1:$((kafka_port + above + number - 1))"
     done
-    [ -z "$bootstrap" ] || echo "export SALER_TEST_KAFKA=$bootstrap"
-    [ ! -d "$dir/cassandra" ] || echo "export SALER_TEST_CQL=127.0.0.1:$cql_port"
+    [ -z "$bootstrap" ] || echo "export ${named}_KAFKA=$bootstrap"
+    [ ! -d "$dir/cassandra" ] || echo "export ${named}_CQL=127.0.0.1:$cql_port"
 }
 
 start() {
-    local wanted_brokers=1 given_brokers=no only="" name names="" begun=$SECONDS number
+    local wanted_brokers=1 given_brokers=no wanted_security=no only="" name names="" begun=$SECONDS number
     while [ $# -gt 0 ]; do
         case "$1" in
         --brokers)
@@ -525,6 +634,10 @@ start() {
         --only)
             only=${2:?--only takes kafka or cassandra}
             shift 2
+            ;;
+        --secured)
+            wanted_security=yes
+            shift
             ;;
         -*) fail "start knows no $1" ;;
         *) break ;;
@@ -546,11 +659,14 @@ start() {
         done
     fi
     if [ -z "$running" ]; then
-        read_settings "$wanted_brokers"
+        read_settings "$wanted_brokers" "$wanted_security"
+        rm -rf "${dir:?}/tls"
         rm -f "$dir/cluster-id"
         write_settings
     elif [ "$given_brokers" = yes ] && [ "$brokers" != "$wanted_brokers" ]; then
         fail "servers run in $dir with $brokers brokers: stop them first, or name another folder and other ports"
+    elif [ "$secured" != "$wanted_security" ]; then
+        fail "servers run in $dir with other security: stop them first, or name another folder and other ports"
     fi
 
     if [ "$only" != cassandra ]; then
@@ -659,6 +775,7 @@ env)
 start-one | stop-one | kill-one | pause-one | resume-one | wait-one) one "$command" "$@" ;;
 probe-kafka) probe_kafka "$@" ;;
 probe-cql) probe_cql "$@" ;;
+probe-secured-cql) probe_secured_cql "$@" ;;
 help | -h | --help) usage ;;
 *)
     usage >&2

@@ -21,6 +21,8 @@ mod log_kafka_support;
 mod log_model;
 mod log_recovery;
 mod log_support;
+#[cfg(feature = "cluster")]
+mod secured;
 mod tables_codec;
 mod tables_contract;
 #[cfg(feature = "cluster")]

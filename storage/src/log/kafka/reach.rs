@@ -106,12 +106,30 @@ impl Reach {
         let code = error.rdkafka_error_code();
         let all_down = code == Some(RDKafkaErrorCode::AllBrokersDown);
         if !all_down {
-            reason.clone_into(&mut self.lock().last_error);
+            self.lock().last_error = match advice(code, reason) {
+                Some(advice) => format!("{reason}: {advice}"),
+                None => reason.to_owned(),
+            };
         }
         if all_down || code == Some(RDKafkaErrorCode::BrokerTransportFailure) {
             self.suspected.store(true, Ordering::SeqCst);
             self.wake_keeper();
         }
+    }
+}
+
+/// What to look at after an error of a connection's security.
+fn advice(code: Option<RDKafkaErrorCode>, reason: &str) -> Option<&'static str> {
+    match code {
+        Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed) => {
+            Some("check username and password in [kafka]")
+        }
+        Some(RDKafkaErrorCode::SSL) if reason.contains("certificate") => {
+            Some("check ca_file in [kafka], and that the brokers' certificates name their addresses")
+        }
+        Some(RDKafkaErrorCode::SSL) => Some("check security in [kafka]"),
+        _ if reason.contains("security.protocol") => Some("check security in [kafka]"),
+        _ => None,
     }
 }
 

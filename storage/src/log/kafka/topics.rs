@@ -29,6 +29,9 @@ const META_VERSION: u32 = 1;
 const CALL_PATIENCE: Duration = Duration::from_secs(10);
 /// How long new topics may take to be led by somebody.
 const READY_PATIENCE: Duration = Duration::from_secs(30);
+/// How often a client is asked at most what is wrong with its connections, and for how long each time.
+const ERRORS_HEARD: usize = 8;
+const ERRORS_PATIENCE: Duration = Duration::from_millis(100);
 /// The pause between two looks whether they are.
 const READY_POLL: Duration = Duration::from_millis(50);
 
@@ -164,7 +167,19 @@ impl<'a> Opener<'a> {
                      replication lower"
                 ))
             }
-            _ => self.reach.unavailable(format_args!("{what}: {error}")),
+            _ => {
+                self.hear();
+                self.reach.unavailable(format_args!("{what}: {error}"))
+            }
+        }
+    }
+
+    /// Takes in what the client has to say of its connections: it tells only when it is asked for records.
+    fn hear(&self) {
+        for _ in 0..ERRORS_HEARD {
+            if self.query.poll(ERRORS_PATIENCE).is_none() {
+                return;
+            }
         }
     }
 
