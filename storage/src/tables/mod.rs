@@ -11,6 +11,8 @@
 //! - Whoever derives rows from a partition of the log takes a turn first ([`Tables::take_turn`]). Once a turn is taken, every
 //!   batch of an earlier one is refused as [`TablesError::Superseded`], whole, and all that was written in one can be read.
 //!   Rows of derived batches are written by such batches alone, all of them from the same partition of the log.
+//!   The outbox ([`schemas::tables::OUTBOX`] and where it begins) is for whoever has just taken a turn: its rows are put once,
+//!   and other processes may see them no sooner than in their own turn.
 
 pub mod codec;
 #[cfg(feature = "cluster")]

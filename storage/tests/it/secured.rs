@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use schemas::channel::Secret as Password;
-use schemas::tables::{LABELS, Value};
+use schemas::tables::LABELS;
 use schemas::{Timestamp, WorkspaceId};
 use storage::log::kafka::{KafkaLog, KafkaOptions, SaslMechanism, Secret, Security, Tls};
 use storage::log::{Log, NewRecord, ReadLimit, Topic};
@@ -96,7 +96,7 @@ fn cql(node: &str, ca_file: PathBuf, password: &str) -> CqlOptions {
 async fn tables_on_a_node_that_asks_for_tls_and_a_password_keep_rows() {
     let Some((node, tls)) = server("SALER_TEST_SECURED_CQL") else { return };
     let tables = CqlTables::open(cql(&node, tls.join("ca.pem"), CQL_USER.1)).await.unwrap();
-    let key = Key::of([Value::Uuid([1; 16])]).at(["label".into()]);
+    let key = Key::of([WorkspaceId::from_bytes([1; 16]).into()]).at(["label".into()]);
     let row = Row::new(key.clone()).with("body", unique().to_le_bytes().to_vec());
     tables.insert_if_absent(LABELS, row.clone()).await.unwrap();
     assert!(tables.get(LABELS, key).await.unwrap().is_some());

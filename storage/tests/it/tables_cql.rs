@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
 use schemas::WorkspaceId;
-use schemas::tables::{CONTACTS, INSTALLATION, LABELS, PENDING_SENDS, SESSIONS, Value};
+use schemas::tables::{CONTACTS, EXTERNAL_MESSAGES, INSTALLATION, LABELS, PENDING_SENDS, SESSIONS, Value};
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use storage::clock::{Clock, SystemClock};
@@ -236,6 +236,25 @@ async fn plain_and_conditional_writes_of_a_row_follow_each_other() {
         tables.write(batch, Sync::Now).await.unwrap();
     }
     assert_eq!(tables.get(SESSIONS, key).await.unwrap(), None);
+}
+
+/// Rows that are asked for together come in the order of the keys, also where some are missing or asked for twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_that_are_asked_for_together_come_in_the_order_of_the_keys() {
+    let Some(server) = server() else { return };
+    let tables = CqlTables::open(shared(&server)).await.unwrap();
+    let workspace = fresh_workspace();
+    let key = |n: i64| Key::of([workspace.clone(), Value::Uuid([7; 16]), format!("id {n}").into()]);
+    for n in (0..50).step_by(2) {
+        tables.insert_if_absent(EXTERNAL_MESSAGES, Row::new(key(n)).with("seq", n)).await.unwrap();
+    }
+    let asked: Vec<i64> = (0..50).rev().chain([4, 5, 4]).collect();
+    let keys = asked.iter().map(|n| (EXTERNAL_MESSAGES, key(*n))).collect();
+    let found = tables.get_many(keys).await.unwrap();
+    let seqs: Vec<_> = found.iter().map(|row| row.as_ref().and_then(|row| row.int("seq"))).collect();
+    let expected: Vec<_> = asked.iter().map(|n| (n % 2 == 0).then_some(*n)).collect();
+    assert_eq!(seqs, expected);
+    assert!(found.iter().flatten().all(|row| row.key.partition.first() == Some(&workspace)));
 }
 
 /// A list through which more rows went than a server passes over in one read still gives those that are left, in order.

@@ -15,15 +15,22 @@ fn partition() -> u32 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
+/// The one conversation of a workspace.
+fn key_of(workspace: &Value) -> Vec<Value> {
+    vec![workspace.clone(), Value::Uuid([1; 16])]
+}
+
 fn bucket(workspace: &Value) -> Vec<Value> {
-    vec![workspace.clone(), workspace.clone(), Value::Int(0)]
+    let mut bucket = key_of(workspace);
+    bucket.push(Value::Int(0));
+    bucket
 }
 
 /// A conversation, and `rows` messages of `size` bytes.
 fn batch(derivation: Derivation, workspace: &Value, rows: i64, size: usize) -> Batch {
     let mut batch = Batch::derived(derivation);
     let text = derivation.next_offset.to_string().into_bytes();
-    batch.put(CONVERSATIONS, Row::new(Key::of([workspace.clone(), workspace.clone()])).with("body", text));
+    batch.put(CONVERSATIONS, Row::new(Key::of(key_of(workspace))).with("body", text));
     for n in 0..rows {
         let key = Key::of(bucket(workspace)).at([Value::Int(n)]);
         batch.put(MESSAGES, Row::new(key).with("body", vec![derivation.next_offset.to_le_bytes()[0]; size]));
@@ -32,7 +39,7 @@ fn batch(derivation: Derivation, workspace: &Value, rows: i64, size: usize) -> B
 }
 
 async fn conversation(tables: &CqlTables, workspace: &Value) -> Option<String> {
-    let row = tables.get(CONVERSATIONS, Key::of([workspace.clone(), workspace.clone()])).await.unwrap()?;
+    let row = tables.get(CONVERSATIONS, Key::of(key_of(workspace))).await.unwrap()?;
     match row.get("body") {
         Some(Value::Blob(bytes)) => Some(String::from_utf8(bytes.clone()).unwrap()),
         _ => None,

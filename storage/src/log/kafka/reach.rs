@@ -86,6 +86,11 @@ impl Reach {
         state.refusing = refusing;
     }
 
+    /// Whether no client has said anything about its connections since a broker answered.
+    pub(super) fn has_heard_nothing(&self) -> bool {
+        self.lock().last_error.is_empty()
+    }
+
     /// The error for something that the brokers did not do.
     pub(super) fn unavailable(&self, what: impl fmt::Display) -> LogError {
         LogError::Unavailable { reason: self.explain(what) }

@@ -169,7 +169,14 @@ impl<'a> Opener<'a> {
             }
             _ => {
                 self.hear();
-                self.reach.unavailable(format_args!("{what}: {error}"))
+                // A broker that wants TLS ends a connection without it, and says nothing.
+                let or_else = match error.rdkafka_error_code() {
+                    Some(RDKafkaErrorCode::BrokerTransportFailure) if self.reach.has_heard_nothing() => {
+                        "; they are away, or do not speak what security in [kafka] says"
+                    }
+                    _ => "",
+                };
+                self.reach.unavailable(format_args!("{what}: {error}{or_else}"))
             }
         }
     }

@@ -7,7 +7,7 @@
 //!
 //! | operation | statement | consistency | sent again |
 //! | --- | --- | --- | --- |
-//! | get, scan, dump | `SELECT` | `LOCAL_QUORUM` | by the driver, and to a second node after [`CqlOptions::speculative_read_after`] |
+//! | get, scan, dump | `SELECT`; several rows of a table by one, where they share all of their key but its last column | `LOCAL_QUORUM` | by the driver, and to a second node after [`CqlOptions::speculative_read_after`] |
 //! | write, derived: commit | conditional `UPDATE` of the journal | `LOCAL_SERIAL`, then `LOCAL_QUORUM` | after a serial read says that it was not made |
 //! | write, derived: rows | `INSERT`, `DELETE` with timestamps; unlogged batches of rows of one node | `LOCAL_QUORUM` | by the driver; then by the next write or turn |
 //! | write, not derived, one partition | one statement, or an unlogged batch, which is whole within a partition | `LOCAL_QUORUM` | no |
@@ -55,6 +55,7 @@ mod journal_codec;
 mod limits;
 mod migration;
 mod options;
+mod reads;
 mod scan;
 mod schema;
 mod server;
@@ -65,22 +66,19 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures::StreamExt;
 use schemas::tables::{Order, Table, Value};
 use scylla::statement::batch::BatchType;
 use tokio::task::AbortHandle;
 
 use self::carried::is_carried;
-use self::changes::{Change, by_partition, changes_of, is_storable};
-use self::conditional::{Conditional, first_row};
+use self::changes::{Change, by_partition, changes_of};
+use self::conditional::Conditional;
 use self::journal::Journal;
 use self::limits::BatchLimits;
 use self::migration::Migration;
 pub use self::migration::{migrate, migrate_tables};
 pub use self::options::{CqlCredentials, CqlOptions, CqlTls};
 use self::server::{Bound, Server, connect};
-use self::statements::Operation;
-use self::values::bind_key;
 use super::dump::Dump;
 use super::{Batch, Key, Row, Scan, Sync, Tables, TablesError, codec, validation};
 
@@ -90,9 +88,6 @@ pub const LOGGED_BATCH_BYTES: usize = 40 << 10;
 
 /// The largest batch that is not derived and changes one partition, in bytes: 8 MiB.
 pub const PARTITION_BATCH_BYTES: usize = changes::ROW_BYTES;
-
-/// How many rows of one call are read at once.
-const READS_AT_ONCE: usize = 64;
 
 /// Tables on CQL servers.
 pub struct CqlTables {
@@ -165,14 +160,6 @@ impl CqlTables {
         Box::pin(self.journal.settle(partition)).await
     }
 
-    async fn get_one(&self, table: &'static Table, key: Key) -> Result<Option<Row>, TablesError> {
-        if !is_storable(&key) {
-            return Ok(None);
-        }
-        let result = self.server.operate(table, Operation::Get, bind_key(&key).collect()).await?;
-        first_row(table, &key, result)
-    }
-
     /// Writes changes that are not derived.
     async fn write_now(&self, changes: &[Change]) -> Result<(), TablesError> {
         let partitions = by_partition(changes).len();
@@ -212,13 +199,7 @@ impl Tables for CqlTables {
             codec::encode_key(table, key)?;
             self.settle(table, &key.partition).await?;
         }
-        let reads: Vec<_> = keys.into_iter().map(|(table, key)| self.get_one(table, key)).collect();
-        let mut rows = Vec::with_capacity(reads.len());
-        let mut reads = futures::stream::iter(reads).buffered(READS_AT_ONCE);
-        while let Some(row) = reads.next().await {
-            rows.push(row?);
-        }
-        Ok(rows)
+        Box::pin(reads::rows(&self.server, &keys)).await
     }
 
     async fn scan(&self, table: &'static Table, scan: Scan) -> Result<Vec<Row>, TablesError> {

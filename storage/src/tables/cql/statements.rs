@@ -32,6 +32,8 @@ pub(super) struct Edge {
 pub(super) enum Operation {
     /// A row. Key.
     Get,
+    /// Rows of a table without a clustering key. Partition key but for its last column, a list of values for that one.
+    GetSeveral,
     /// A row as the conditional writes left it, of which those that were under way are finished first. Key.
     SerialGet,
     /// Rows of a partition. Partition key, values of the start, values of the end, limit.
@@ -164,6 +166,13 @@ impl Statements {
                 let columns = if table.columns.is_empty() { names(table.partition_key) } else { names(table.columns) };
                 format!("SELECT {columns} FROM {name} WHERE {}", key_is(table))
             }
+            Operation::GetSeveral => {
+                let (last, shared) =
+                    table.partition_key.split_last().map_or(("", &[][..]), |(c, shared)| (c.name, shared));
+                let shared: Vec<_> = shared.iter().map(|column| format!("{} = ? AND ", quoted(column.name))).collect();
+                let all = names(table.partition_key.iter().chain(table.columns));
+                format!("SELECT {all} FROM {name} WHERE {}{} IN ?", shared.concat(), quoted(last))
+            }
             Operation::Scan { backwards, start, end } => scan(table, &name, backwards, start, end),
             Operation::All => {
                 let all = table.partition_key.iter().chain(table.clustering_key).chain(table.columns);
@@ -238,7 +247,7 @@ pub(super) struct Missing {
 impl Shape {
     const fn manner(self) -> Manner {
         match self {
-            Self::Of(_, Operation::Get | Operation::Scan { .. } | Operation::All)
+            Self::Of(_, Operation::Get | Operation::GetSeveral | Operation::Scan { .. } | Operation::All)
             | Self::Own(Own::Probe | Own::ReadChunks) => Manner::Read,
             Self::Of(_, Operation::SerialGet) | Self::Own(Own::ReadJournal) => Manner::SerialRead,
             Self::Of(_, Operation::Put { with_timestamp, .. } | Operation::Delete { with_timestamp }) => {

@@ -42,6 +42,8 @@ pub(super) enum Bind<'a> {
     Small(i32),
     /// Bytes.
     Bytes(&'a [u8]),
+    /// A list of values of a column.
+    List(&'a [&'a Value]),
     /// No value: clears a column.
     Null,
 }
@@ -53,23 +55,37 @@ impl SerializeValue for Bind<'_> {
         _cql_type: &CqlType,
         writer: CellWriter<'b>,
     ) -> Result<WrittenCellProof<'b>, SerializationError> {
-        let number = |n: i64| n.to_be_bytes();
         match self {
-            Self::Value(value) => match value {
-                Value::Workspace(id) => writer.set_value(id.as_bytes()),
-                Value::Uuid(bytes) => writer.set_value(bytes),
-                Value::Blob(bytes) => writer.set_value(bytes),
-                Value::Text(text) => writer.set_value(text.as_bytes()),
-                Value::Int(n) => writer.set_value(&number(*n)),
-                Value::Timestamp(at) => writer.set_value(&number(at.unix_micros())),
-            },
+            Self::Value(value) => with_bytes(value, |bytes| writer.set_value(bytes)),
             Self::Bytes(bytes) => writer.set_value(bytes),
             Self::Text(text) => writer.set_value(text.as_bytes()),
-            Self::Int(n) => writer.set_value(&number(*n)),
+            Self::Int(n) => writer.set_value(&n.to_be_bytes()),
             Self::Small(n) => writer.set_value(&n.to_be_bytes()),
+            Self::List(values) => {
+                let mut list = writer.into_value_builder();
+                let count = i32::try_from(values.len()).map_err(SerializationError::new)?;
+                list.append_bytes(&count.to_be_bytes());
+                for value in *values {
+                    with_bytes(value, |bytes| list.make_sub_writer().set_value(bytes).map(drop))
+                        .map_err(SerializationError::new)?;
+                }
+                return list.finish().map_err(SerializationError::new);
+            }
             Self::Null => return Ok(writer.set_null()),
         }
         .map_err(SerializationError::new)
+    }
+}
+
+/// Gives the bytes that a value has on the wire.
+fn with_bytes<T>(value: &Value, take: impl FnOnce(&[u8]) -> T) -> T {
+    match value {
+        Value::Workspace(id) => take(id.as_bytes()),
+        Value::Uuid(bytes) => take(bytes),
+        Value::Blob(bytes) => take(bytes),
+        Value::Text(text) => take(text.as_bytes()),
+        Value::Int(n) => take(&n.to_be_bytes()),
+        Value::Timestamp(at) => take(&at.unix_micros().to_be_bytes()),
     }
 }
 
