@@ -29,6 +29,8 @@ const META_VERSION: u32 = 1;
 const CALL_PATIENCE: Duration = Duration::from_secs(10);
 /// How long new topics may take to be led by somebody.
 const READY_PATIENCE: Duration = Duration::from_secs(30);
+/// How long brokers may take to hear of a topic that another one has made.
+const HEARSAY_PATIENCE: Duration = Duration::from_secs(10);
 /// How often a client is asked at most what is wrong with its connections, and for how long each time.
 const ERRORS_HEARD: usize = 8;
 const ERRORS_PATIENCE: Duration = Duration::from_millis(100);
@@ -373,10 +375,7 @@ impl<'a> Opener<'a> {
         let wanted = self.wanted();
         let mut faults = Vec::new();
         for topic in &wanted {
-            let shape = self.describe(&topic.name, |found| {
-                (found.partitions().len(), found.partitions().iter().map(|p| p.replicas().len()).min().unwrap_or(0))
-            })?;
-            let Some((partitions, replicas)) = shape else {
+            let Some((partitions, replicas)) = self.shape_of(&topic.name)? else {
                 return Err(invalid(format!(
                     "the topic {} is missing, but {} says that the log was made: its records are lost; bring it back, or \
                      begin a new log with another topic_prefix",
@@ -387,6 +386,21 @@ impl<'a> Opener<'a> {
         }
         self.check_settings(&wanted, &mut faults)?;
         if faults.is_empty() { Ok(()) } else { Err(invalid(faults.join("; "))) }
+    }
+
+    /// How many partitions a topic has, and on how many brokers the least kept of them is; none if it is not there. A broker may
+    /// hear of a new topic later than the one that made it, so it is missing only if it stays so.
+    fn shape_of(&self, name: &str) -> Result<Option<(usize, usize)>, LogError> {
+        let begun = Instant::now();
+        loop {
+            let shape = self.describe(name, |found| {
+                (found.partitions().len(), found.partitions().iter().map(|p| p.replicas().len()).min().unwrap_or(0))
+            })?;
+            if shape.is_some() || begun.elapsed() >= HEARSAY_PATIENCE {
+                return Ok(shape);
+            }
+            std::thread::sleep(READY_POLL);
+        }
     }
 
     fn check_shape(&self, topic: &Wanted, partitions: usize, replicas: usize, made: bool, faults: &mut Vec<String>) {
