@@ -89,8 +89,9 @@ need_maven() {
 
 need_tools() {
     local tool
-    for tool in timeout od ps cksum; do
-        command -v "$tool" >/dev/null 2>&1 || fail "$tool is missing. Install it with:  sudo apt-get install -y coreutils procps"
+    for tool in timeout od ps cksum openssl; do
+        command -v "$tool" >/dev/null 2>&1 ||
+            fail "$tool is missing. Install it with:  sudo apt-get install -y coreutils procps openssl"
     done
 }
 
@@ -284,7 +285,6 @@ jvm_options() {
 make_certificates() {
     local tls=$dir/tls name
     [ ! -e "$tls/server.p12" ] || return 0
-    command -v openssl >/dev/null 2>&1 || fail "openssl is missing. Install it with:  sudo apt-get install -y openssl"
     mkdir -p "$tls"
     {
         for name in ca other-ca; do
