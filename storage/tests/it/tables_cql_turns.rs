@@ -75,6 +75,34 @@ async fn the_next_turn_finishes_what_a_crash_cut_short() {
     }
 }
 
+/// An event that waits in the outbox is gone once its batch was removed, also if the batch that brought it was made twice since
+/// nobody knew how the first time had ended.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removed_row_of_the_outbox_does_not_come_back() {
+    let Some(server) = server() else { return };
+    let tables = CqlTables::open(shared(&server)).await.unwrap();
+    let partition = partition();
+    let turn = tables.take_turn(partition).await.unwrap();
+    let key = |offset: i64| Key::of([partition.into()]).at([offset.into()]);
+    let of = |next_offset| Batch::derived(Derivation { partition, turn, next_offset });
+    let brings = |offset: u64| {
+        let mut batch = of(offset + 1);
+        batch.put(OUTBOX, Row::new(key(offset.cast_signed())).with("body", b"[]".to_vec()));
+        batch
+    };
+    tables.write(brings(1), Sync::Later).await.unwrap();
+    tables.commit_only(brings(2)).await.unwrap();
+    tables.write(brings(2), Sync::Later).await.unwrap();
+    let mut removal = brings(3);
+    removal.delete(OUTBOX, key(1));
+    removal.delete(OUTBOX, key(2));
+    tables.write(removal, Sync::Later).await.unwrap();
+    let next = CqlTables::open(shared(&server)).await.unwrap();
+    next.take_turn(partition).await.unwrap();
+    let left = next.scan(OUTBOX, Scan::of([partition.into()], 10)).await.unwrap();
+    assert_eq!(left.iter().map(|row| row.key.clone()).collect::<Vec<_>>(), [key(3)]);
+}
+
 /// A write whose end was not heard of is finished by the next write of the same turn.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_next_write_finishes_what_was_committed_before_it() {

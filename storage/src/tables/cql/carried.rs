@@ -6,10 +6,12 @@
 //! rows too, after which they are rows like all others, and removed like them. So does a process that reads such a table in
 //! its turn (see `Journal::settle`).
 //!
-//! A removal of a row that is carried leaves nothing, since the row was never written. That is right for rows that are put
-//! once, under a key that is not used again, as those of the outbox are.
+//! A removal of a row that is carried leaves nothing, since the row was never written: unless it was. A batch of which a process
+//! does not know how far it came is written, whole, before it is derived and carried again. So what was written in a turn is
+//! remembered until it is removed. What was written in turns before has keys that are not used again, as those of the outbox
+//! are not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::tables::{self as t, Table};
 
@@ -27,9 +29,16 @@ pub(super) fn is_carried(table: &Table) -> bool {
     TABLES.iter().any(|carried| carried.name == table.name)
 }
 
+/// A row of a table.
+type Place = (&'static str, Key);
+
 /// Rows that stand in the journal alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Carried(BTreeMap<(&'static str, Key), Change>);
+pub(super) struct Carried {
+    rows: BTreeMap<Place, Change>,
+    /// Rows of these tables that were written all the same.
+    written: BTreeSet<Place>,
+}
 
 /// A batch, parted into what is written and what is carried on.
 #[derive(Debug)]
@@ -37,19 +46,35 @@ pub(super) struct Parted<'a> {
     /// Changes of the batch that are written as rows.
     rows: Vec<&'a Change>,
     /// What was carried before, and is written since it is too much.
-    left: Carried,
+    left: BTreeMap<Place, Change>,
     /// What is carried on.
     pub(super) carried: Carried,
 }
 
 impl Carried {
+    /// After all of these were written: nothing is carried.
+    pub(super) fn none_of<'a>(changes: impl IntoIterator<Item = &'a Change>) -> Self {
+        let of_these = changes.into_iter().filter(|change| is_carried(change.table) && change.kind != Kind::Delete);
+        Self { rows: BTreeMap::new(), written: of_these.map(place_of).collect() }
+    }
+
+    /// After all of it was written: nothing is carried.
+    pub(super) fn all_written(mut self) -> Self {
+        self.written.extend(std::mem::take(&mut self.rows).into_keys());
+        self
+    }
+
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.rows.is_empty()
     }
 
     pub(super) fn changes(&self) -> impl Iterator<Item = &Change> {
-        self.0.values()
+        self.rows.values()
     }
+}
+
+fn place_of(change: &Change) -> Place {
+    (change.table.name, change.key.clone())
 }
 
 impl<'a> Parted<'a> {
@@ -61,26 +86,32 @@ impl<'a> Parted<'a> {
                 rows.push(change);
                 continue;
             }
-            let key = (change.table.name, change.key.clone());
-            match (&change.kind, carried.0.remove(&key)) {
-                (Kind::Delete, Some(_never_written)) => {}
-                (Kind::Delete, None) => rows.push(change),
-                (_, None) => {
-                    carried.0.insert(key, change.clone());
+            let place = place_of(change);
+            let before = carried.rows.remove(&place);
+            if change.kind == Kind::Delete {
+                if carried.written.remove(&place) || before.is_none() {
+                    rows.push(change);
                 }
-                (_, Some(before)) => {
-                    carried.0.insert(key, change.clone().after(before.kind));
-                }
+                continue;
             }
+            let change = match before {
+                Some(before) => change.clone().after(before.kind),
+                None => change.clone(),
+            };
+            carried.rows.insert(place, change);
         }
         let size_bytes: usize = carried.changes().map(Change::size_bytes).sum();
-        let left = if size_bytes > CARRIED_BYTES { std::mem::take(&mut carried) } else { Carried::default() };
+        let mut left = BTreeMap::new();
+        if size_bytes > CARRIED_BYTES {
+            left = std::mem::take(&mut carried.rows);
+            carried.written.extend(left.keys().cloned());
+        }
         Self { rows, left, carried }
     }
 
     /// What is written as rows.
     pub(super) fn written(&self) -> impl Iterator<Item = &Change> {
-        self.left.changes().chain(self.rows.iter().copied())
+        self.left.values().chain(self.rows.iter().copied())
     }
 
     /// All that the journal must hold.
@@ -118,6 +149,17 @@ mod tests {
         let parted = Parted::new(parted.carried, &second);
         assert_eq!(offsets(parted.written()), [("outbox", Value::Int(0))]);
         assert_eq!(offsets(parted.journaled()), [("outbox", Value::Int(2)), ("outbox", Value::Int(0))]);
+    }
+
+    #[test]
+    fn a_row_that_was_written_and_carried_again_is_removed() {
+        let first = [put(t::OUTBOX, 1, 10), put(t::OUTBOX, 2, 10)];
+        let carried = Parted::new(Carried::none_of(&first[..1]), &first).carried.all_written();
+        let again = Parted::new(carried, &first).carried;
+        let removal = [delete(1), delete(2)];
+        let parted = Parted::new(again, &removal);
+        assert_eq!(offsets(parted.written()), [("outbox", Value::Int(1)), ("outbox", Value::Int(2))]);
+        assert_eq!(parted.carried, Carried::default());
     }
 
     #[test]

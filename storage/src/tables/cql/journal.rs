@@ -166,7 +166,7 @@ impl Journal {
     pub(super) async fn settle(&self, partition: Option<u32>) -> Result<(), TablesError> {
         for (partition, turn, place) in self.take_carrying(partition) {
             apply(&self.server, place.carried.changes(), place.version, Instant::now()).await?;
-            self.stand(partition, turn, Place::of(place.version, place.chunks_of));
+            self.stand(partition, turn, Place { carried: place.carried.all_written(), ..place });
         }
         Ok(())
     }
@@ -268,7 +268,7 @@ impl Journal {
             rows = changes.len(),
             "the last derived batch was applied anew"
         );
-        Ok(Place::of(head.version, chunks_of))
+        Ok(Place { version: head.version, chunks_of, carried: Carried::none_of(&changes) })
     }
 
     /// Puts a large batch into parts. Returns the turn that they stand under, and what the journal is to hold.
