@@ -7,6 +7,7 @@ pub mod auth;
 pub mod cli;
 pub mod config;
 pub mod directory;
+pub mod files;
 pub mod http;
 pub mod realtime;
 pub mod telemetry;

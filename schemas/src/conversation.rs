@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::message::{Author, Direction};
+use crate::message::{Author, Direction, SentimentLabel};
 use crate::workspace::Role;
 use crate::{ChannelId, ContactId, ConversationId, TeamId, Timestamp, UserId};
 
@@ -117,6 +117,9 @@ pub struct Conversation {
     /// People who were mentioned in it and so may see it, whoever handles it.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub participants: BTreeSet<UserId>,
+    /// How the contact's last message with a text sounded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sentiment: Option<SentimentLabel>,
     /// When it began.
     pub created_at: Timestamp,
     /// When it last became open: its beginning, or the last reopening.

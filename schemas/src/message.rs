@@ -166,6 +166,27 @@ impl DeliveryStatus {
     }
 }
 
+/// What a contact's message is, on the whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SentimentLabel {
+    /// It complains, reports what went wrong, or is angry.
+    Negative,
+    /// It asks, informs, or says nothing of how its author feels.
+    Neutral,
+    /// It thanks, praises, or is glad.
+    Positive,
+}
+
+/// How a contact's message sounds, by the built-in model of the hub that took it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct MessageSentiment {
+    /// On the whole.
+    pub label: SentimentLabel,
+    /// How likely it is positive less how likely it is negative: from -1 to 1, in steps of 0.001.
+    pub score: f32,
+}
+
 /// Why a message failed or waits, for the agent to read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct DeliveryError {
@@ -198,6 +219,9 @@ pub struct Message {
     /// Why it failed, or why it still waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<DeliveryError>,
+    /// How it sounds; `None` for what no contact wrote, for what has no text, and for messages of before there was a model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sentiment: Option<MessageSentiment>,
     /// The provider's id, once there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_id: Option<String>,

@@ -10,8 +10,8 @@ use serde_json::Value;
 const EDGES: &[(&str, &[&str])] = &[
     ("schemas", &[]),
     ("storage", &["schemas"]),
-    ("ingest", &["schemas", "storage"]),
     ("sentiment", &[]),
+    ("ingest", &["schemas", "storage", "sentiment"]),
     ("analytics", &["schemas", "storage", "sentiment"]),
     ("console", &[]),
     ("gateway", &["schemas", "storage", "ingest", "analytics", "sentiment", "console"]),

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use schemas::command::Actor;
 use schemas::conversation::{Conversation, Status};
 use schemas::event::{AssignmentReason, Event, EventRecord, Source};
-use schemas::message::{Author, DeliveryError, DeliveryStatus, Direction, Message};
+use schemas::message::{Author, DeliveryError, DeliveryStatus, Direction, Message, SentimentLabel};
 use schemas::{EventId, MessageId, Timestamp, UserId, WorkspaceId};
 use sentiment::{Label, Model, Sentiment};
 use serde::{Deserialize, Serialize};
@@ -423,9 +423,17 @@ fn written_at(message_id: MessageId) -> Timestamp {
     Timestamp::from_unix_millis(millis)
 }
 
-/// How a customer's message sounds; `None` for what is not a customer's or has no text. The built-in model is a part of the
-/// program, so the same program gives the same answer each time, and rows name the model.
+/// How a customer's message sounds; `None` for what is not a customer's or has no text. What the event says counts; events of
+/// before it was said there are judged by the built-in model, which gives the same program the same answer each time.
 fn sentiment_of(message: &Message) -> Option<Sentiment> {
+    if let Some(said) = message.sentiment {
+        let label = match said.label {
+            SentimentLabel::Negative => Label::Negative,
+            SentimentLabel::Neutral => Label::Neutral,
+            SentimentLabel::Positive => Label::Positive,
+        };
+        return Some(Sentiment { label, score: said.score });
+    }
     let is_said = message.direction == Direction::Inbound && !message.body.text.trim().is_empty();
     is_said.then(|| Model::built_in().score(&message.body.text))
 }

@@ -1454,6 +1454,56 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/conversations/{conversation_id}/messages/{seq}/attachments/{index}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A link to a file of a message, good for an hour: also to one that stands at the provider. */
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    /** @description In which. */
+                    conversation_id: components["schemas"]["ConversationId"];
+                    /** @description The message's number. */
+                    seq: number;
+                    /** @description Which of its files, counted from 0. */
+                    index: number;
+                };
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["FileLink"];
+                    };
+                };
+                404: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/conversations/{conversation_id}/messages/{seq}/retry": {
         parameters: {
             query?: never;
@@ -1793,6 +1843,64 @@ export interface paths {
                     };
                 };
                 404: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+                422: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/files": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Takes a file: its bytes are the body, whatever the content type says. Give the answer as one of a message's `attachments`. */
+        post: {
+            parameters: {
+                query: {
+                    /** @description Its name; at most 100 characters of it are kept. */
+                    name: string;
+                };
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            responses: {
+                201: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["UploadedFile"];
+                    };
+                };
+                413: {
                     headers: {
                         [name: string]: unknown;
                     };
@@ -3047,6 +3155,88 @@ export interface paths {
         };
         trace?: never;
     };
+    "/api/v1/visitor/files/{workspace_id}/{ticket}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Takes a file of a visitor of a web chat, to whom the socket gave this address. The body is the file's bytes, without a content
+         *     type, so that a browser needs to ask nothing before.
+         */
+        post: {
+            parameters: {
+                query: {
+                    /** @description Its name; at most 100 characters of it are kept. */
+                    name: string;
+                };
+                header?: never;
+                path: {
+                    /** @description As the socket said. */
+                    workspace_id: components["schemas"]["WorkspaceId"];
+                    /** @description As the socket said. */
+                    ticket: string;
+                };
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            responses: {
+                201: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["UploadedFile"];
+                    };
+                };
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+                404: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+                413: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+                422: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/visitor/widget": {
         parameters: {
             query?: never;
@@ -3948,6 +4138,7 @@ export interface components {
             };
             reply_window_until?: components["schemas"]["Timestamp"] | null;
             resolved_at?: components["schemas"]["Timestamp"] | null;
+            sentiment?: components["schemas"]["SentimentLabel"] | null;
             snoozed_until?: components["schemas"]["Timestamp"] | null;
             /** @description Where it stands. */
             status: components["schemas"]["Status"];
@@ -4351,6 +4542,13 @@ export interface components {
             message: string;
             /** @description Where it stands in the body, such as `body.text` or `labels[2]`; or the name of a parameter or header. */
             path: string;
+        };
+        /** @description Where a file of a message can be fetched for a while. */
+        FileLink: {
+            /** @description Until when. */
+            expires_at: components["schemas"]["Timestamp"];
+            /** @description The address. Whoever has it can fetch the file. */
+            url: string;
         };
         /** @description What was found, newest first. */
         Found: {
@@ -4778,6 +4976,7 @@ export interface components {
              *     once somebody asked by hand for another sending.
              */
             resends?: number;
+            sentiment?: components["schemas"]["MessageSentiment"] | null;
             /**
              * Format: int64
              * @description Its number in the conversation: 1, 2, 3, … without holes. Notes count too.
@@ -4790,6 +4989,16 @@ export interface components {
          * @description One message or private note of a conversation.
          */
         MessageId: string;
+        /** @description How a contact's message sounds, by the built-in model of the hub that took it. */
+        MessageSentiment: {
+            /** @description On the whole. */
+            label: components["schemas"]["SentimentLabel"];
+            /**
+             * Format: float
+             * @description How likely it is positive less how likely it is negative: from -1 to 1, in steps of 0.001.
+             */
+            score: number;
+        };
         /** @description What a new channel connects to. */
         NewAccount: {
             /** @description The account's SID, `AC…`. */
@@ -5265,6 +5474,7 @@ export interface components {
                  *     once somebody asked by hand for another sending.
                  */
                 resends?: number;
+                sentiment?: components["schemas"]["MessageSentiment"] | null;
                 /**
                  * Format: int64
                  * @description Its number in the conversation: 1, 2, 3, … without holes. Notes count too.
@@ -5478,6 +5688,11 @@ export interface components {
             /** @description `true` if the key was used before for the same message, which is the one shown. */
             repeated: boolean;
         };
+        /**
+         * @description What a contact's message is, on the whole.
+         * @enum {string}
+         */
+        SentimentLabel: "negative" | "neutral" | "positive";
         /** @description What the hub sends on `/api/v1/socket`. */
         ServerFrame: {
             /**
@@ -5847,6 +6062,15 @@ export interface components {
              */
             unread: number;
         };
+        /** @description A file that the hub has taken: give it as it is as one of a message's `attachments`. */
+        UploadedFile: {
+            /** @description Its media type, as its content shows. */
+            content_type: string;
+            /** @description Its name. */
+            name: string;
+            /** @description Where the provider, and the visitor of a web chat, can fetch it, for a week. */
+            url: string;
+        };
         /**
          * Format: uuid
          * @description A person (or a bot account) that signs in; the same person may belong to several workspaces.
@@ -5902,6 +6126,8 @@ export interface components {
             /** @enum {string} */
             op: "auth";
         }) | {
+            /** @description The addresses that uploads were answered with, at most 10. */
+            files?: string[];
             /**
              * Format: int64
              * @description Comes back in the answer.
@@ -5911,8 +6137,16 @@ export interface components {
             key: string;
             /** @enum {string} */
             op: "send";
-            /** @description What; 1 to 10,000 characters. */
+            /** @description What; 1 to 10,000 characters, or none if there are files. */
             text: string;
+        } | {
+            /**
+             * Format: int64
+             * @description Comes back in the answer.
+             */
+            id: number;
+            /** @enum {string} */
+            op: "upload";
         } | {
             /** @enum {string} */
             op: "ack";
@@ -6025,6 +6259,21 @@ export interface components {
             messages: components["schemas"]["VisitorMessage"][];
             /** @enum {string} */
             op: "history";
+        } | {
+            /**
+             * Format: int64
+             * @description Of the frame.
+             */
+            id: number;
+            /**
+             * Format: int64
+             * @description The largest file, in bytes.
+             */
+            max_bytes: number;
+            /** @enum {string} */
+            op: "upload";
+            /** @description The address. */
+            url: string;
         } | (components["schemas"]["VisitorMessage"] & {
             /** @enum {string} */
             op: "msg";

@@ -8,7 +8,7 @@ import { createStore } from 'zustand/vanilla'
 import { Failure, failure } from '../api/client'
 import type { Conversation, EventRecord, Message, ServerFrame } from '../api/types'
 import { Draft } from './draft'
-import { Outbox } from './outbox'
+import { type Carried, Outbox } from './outbox'
 import type { ConversationChange, DeskPorts, LabelsChange, Outcome } from './ports'
 import type { Link } from './socket'
 import { blank, type DeskState, type List, type Pending, type Thread } from './state'
@@ -474,8 +474,8 @@ export class Desk {
     }
   }
 
-  send(id: string, kind: Pending['kind'], text: string, mentions: readonly string[] = []): void {
-    this.outbox.send(id, kind, text, mentions)
+  send(id: string, kind: Pending['kind'], text: string, more?: Carried): void {
+    this.outbox.send(id, kind, text, more)
   }
 
   /** What an earlier visit left unsent. */

@@ -3,7 +3,7 @@
  * again with the same key while the hub cannot be reached, so that it arrives once.
  */
 import { failure } from '../api/client'
-import type { Message } from '../api/types'
+import type { Message, UploadedFile } from '../api/types'
 import type { HubPort } from './ports'
 import type { Pending } from './state'
 
@@ -24,6 +24,12 @@ export interface OutboxPorts {
   sent(one: Pending, message: Message): void
 }
 
+/** What a message carries besides its text. */
+export interface Carried {
+  mentions?: readonly string[]
+  attachments?: readonly UploadedFile[]
+}
+
 export class Outbox {
   private readonly busy = new Set<string>()
   private readonly wakes = new Set<() => void>()
@@ -35,13 +41,15 @@ export class Outbox {
     this.ended = true
   }
 
-  send(conversation_id: string, kind: Pending['kind'], text: string, mentions: readonly string[]): void {
+  send(conversation_id: string, kind: Pending['kind'], text: string, more: Carried = {}): void {
+    const { mentions = [], attachments = [] } = more
     const one: Pending = {
       key: this.ports.key(),
       conversation_id,
       kind,
       text,
       ...(mentions.length > 0 ? { mentions: [...mentions] } : {}),
+      ...(attachments.length > 0 ? { attachments: [...attachments] } : {}),
       at: this.ports.now(),
       state: 'sending',
     }
@@ -93,10 +101,10 @@ export class Outbox {
         if (!one || this.ended) return
         try {
           const { hub } = this.ports
-          const { key, text, mentions = [] } = one
+          const { key, text, mentions = [], attachments = [] } = one
           this.ports.sent(
             one,
-            await (one.kind === 'note' ? hub.note(id, key, text, mentions) : hub.send(id, key, text)),
+            await (one.kind === 'note' ? hub.note(id, key, text, mentions) : hub.send(id, key, text, attachments)),
           )
           tries = 0
         } catch (error) {

@@ -1,6 +1,15 @@
 /** What the desk needs of the world: the hub over REST, a clock, a place to keep things. Ports, so that tests need neither. */
 import { client, of } from '../api/client'
-import type { Conversation, Counts, EventRecord, Message, Notification, Priority, Status } from '../api/types'
+import type {
+  Conversation,
+  Counts,
+  EventRecord,
+  Message,
+  Notification,
+  Priority,
+  Status,
+  UploadedFile,
+} from '../api/types'
 import type { Pending } from './state'
 import { parameters, type View } from './view'
 
@@ -28,7 +37,7 @@ export interface HubPort {
   list(view: View, cursor: string | undefined): Promise<{ items: Conversation[]; next?: string }>
   conversation(id: string): Promise<Conversation>
   messages(id: string, afterSeq: number, limit: number): Promise<Message[]>
-  send(id: string, key: string, text: string): Promise<Message>
+  send(id: string, key: string, text: string, attachments: readonly UploadedFile[]): Promise<Message>
   note(id: string, key: string, text: string, mentions: readonly string[]): Promise<Message>
   retry(id: string, seq: number, key: string): Promise<Message>
   change(id: string, change: ConversationChange): Promise<Conversation>
@@ -73,8 +82,9 @@ export const hub: HubPort = {
     const page = await of(client.GET('/api/v1/conversations/{conversation_id}/messages', { params }))
     return page.items as Message[]
   },
-  async send(id, key, text) {
-    const what = { params: keyed(id, key), body: { body: { text } } }
+  async send(id, key, text, attachments) {
+    const body = { text, ...(attachments.length > 0 ? { attachments: [...attachments] } : {}) }
+    const what = { params: keyed(id, key), body: { body } }
     return (await of(client.POST('/api/v1/conversations/{conversation_id}/messages', what))).message
   },
   async note(id, key, text, mentions) {

@@ -1,6 +1,6 @@
 /** What a tab knows. */
 import type { Failure } from '../api/client'
-import type { Conversation, KpiBoard, Notification, Presence } from '../api/types'
+import type { Conversation, KpiBoard, Notification, Presence, UploadedFile } from '../api/types'
 import type { Link } from './socket'
 import type { View } from './view'
 import type { Window } from './window'
@@ -31,6 +31,7 @@ export interface Pending {
   kind: 'message' | 'note'
   text: string
   mentions?: string[]
+  attachments?: UploadedFile[]
   at: number
   state: 'sending' | 'waiting' | 'failed'
   error?: { code: string; reason: string }

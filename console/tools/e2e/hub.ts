@@ -175,6 +175,12 @@ export async function signIn(page: Page, hub: Hub, person: keyof typeof PEOPLE, 
   await expect(page.locator('#content')).toBeVisible()
 }
 
+/** A picture of one pixel. */
+export const PIXEL = Buffer.from(
+  'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
+  'base64',
+)
+
 export const ENGLISH: Look = { language: 'en', theme: 'light' }
 
 export const test = base.extend<object, { hub: Hub }>({

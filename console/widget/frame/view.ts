@@ -59,6 +59,7 @@ export class View {
     this.composer = h(
       'form',
       { class: 'composer' },
+      ...this.attaching(),
       this.field,
       h('button', { type: 'submit', class: 'icon send', 'aria-label': texts.send }, icon('M4 12 20 4l-6 16-3-7-7-1Z')),
     )
@@ -107,6 +108,30 @@ export class View {
       this.entering = false
       this.enter()
     }
+  }
+
+  /** The button for files, and what it opens; they can be pasted and dropped, too. */
+  private attaching(): Node[] {
+    const chooser = h('input', { type: 'file', multiple: true, hidden: true })
+    const attach = (files: FileList | null | undefined, event?: Event) => {
+      if (!files?.length || this.composer.hidden) return
+      event?.preventDefault()
+      this.tell({ what: 'attach', files: [...files] })
+    }
+    chooser.addEventListener('change', () => {
+      attach(chooser.files)
+      chooser.value = ''
+    })
+    document.addEventListener('paste', (event) => attach(event.clipboardData?.files, event))
+    document.addEventListener('dragover', (event) => event.preventDefault())
+    document.addEventListener('drop', (event) => {
+      event.preventDefault()
+      attach(event.dataTransfer?.files)
+    })
+    const clip = icon('M20 11l-8.5 8.5a5 5 0 0 1-7-7L13 4a3.3 3.3 0 0 1 4.7 4.7L9.5 17a1.7 1.7 0 0 1-2.4-2.4L14.5 7')
+    const button = h('button', { type: 'button', class: 'icon', 'aria-label': this.texts.attach }, clip)
+    button.addEventListener('click', () => chooser.click())
+    return [chooser, button]
   }
 
   private set(element: HTMLElement, text: string): void {

@@ -36,6 +36,7 @@ const message = (seq: number, from: 'agent' | 'visitor' = 'agent', key?: string)
 function world(options: { storage?: Storage; identity?: () => Promise<string>; asks?: boolean; person?: string } = {}) {
   const storage = options.storage ?? new MapStorage()
   const sockets: FakeSocket[] = []
+  const uploads: string[] = []
   const timers: { at: number; run: () => void }[] = []
   let now = Date.parse('2026-11-22T09:00:00Z')
   let keys = 0
@@ -62,6 +63,12 @@ function world(options: { storage?: Storage; identity?: () => Promise<string>; a
       key: () => {
         keys += 1
         return `k${keys}`
+      },
+      upload: async (url, file) => {
+        uploads.push(`${url} ${file.name}`)
+        return file.name === 'bad'
+          ? undefined
+          : { url: `kept:${file.name}`, content_type: 'image/png', name: file.name }
       },
       changed: () => undefined,
     })
@@ -92,7 +99,7 @@ function world(options: { storage?: Storage; identity?: () => Promise<string>; a
       ...(history[0] ? { conversation_id: history[0].conversation_id } : {}),
     })
   }
-  return { chat: begin(), again: begin, sockets, socket, pass, welcome, storage }
+  return { chat: begin(), again: begin, sockets, socket, pass, welcome, storage, uploads }
 }
 
 /** What `localStorage` is, in a map. */
@@ -196,6 +203,36 @@ describe('what is written', () => {
     const { chat } = world()
     for (let count = 0; count < 50; count += 1) expect(chat.send('x')).toBe(true)
     expect(chat.send('x')).toBe(false)
+  })
+})
+
+describe('a file', () => {
+  it('is uploaded when its turn comes, and sent by the address that the hub gave it', async () => {
+    const { chat, socket, welcome, uploads } = world()
+    chat.send('look')
+    chat.attach(new File(['x'], 'a.png'))
+    await welcome()
+    socket().say({ op: 'ok', id: 2 })
+    expect(socket().of('upload')).toEqual([{ op: 'upload', id: 3 }])
+    socket().say({ op: 'upload', id: 3, url: 'https://hub/u', max_bytes: 10 })
+    await settle()
+    expect(uploads).toEqual(['https://hub/u a.png'])
+    expect(socket().of('send').at(-1)).toEqual({ op: 'send', id: 4, key: 'k2', text: '', files: ['kept:a.png'] })
+    expect(chat.talk.messages.at(-1)?.attachments[0]?.name).toBe('a.png')
+  })
+
+  it('that is too large or refused is said to be, and holds up nothing', async () => {
+    const { chat, socket, welcome, uploads } = world()
+    chat.attach(new File(['too much'], 'large'))
+    chat.attach(new File(['x'], 'bad'))
+    chat.send('text')
+    await welcome()
+    socket().say({ op: 'upload', id: 2, url: 'u', max_bytes: 3 })
+    expect(uploads).toEqual([])
+    socket().say({ op: 'upload', id: 3, url: 'u', max_bytes: 3 })
+    await settle()
+    expect(chat.talk.messages.map((one) => one.state)).toEqual(['failed', 'failed', 'waiting'])
+    expect(socket().of('send')).toEqual([{ op: 'send', id: 4, key: 'k3', text: 'text' }])
   })
 })
 

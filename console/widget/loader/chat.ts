@@ -4,7 +4,7 @@
  * hub may not have again with the same key. It touches no document; `Ports` are its hands.
  */
 import { backoff, type SocketLike } from '../../src/live/socket'
-import type { ClientFrame, Link, ServerFrame, Shown, Talk, Told, VisitorMessage } from '../shared/between'
+import type { ClientFrame, Link, ServerFrame, Shown, Talk, Told, UploadedFile, VisitorMessage } from '../shared/between'
 import { type Kept, type Memory, MOST_WAITING, type Place } from './kept'
 
 /** The most messages in memory; earlier ones are asked for again. */
@@ -36,12 +36,18 @@ export interface Ports {
   after(ms: number, run: () => void): Cancel
   /** A text that nobody can guess, for the key of a message. */
   key(): string
+  /** Uploads a file; nothing if the hub does not take it. Rejects if the hub cannot be reached. */
+  upload(url: string, file: File): Promise<UploadedFile | undefined>
   /** Something of the talk has changed. */
   changed(): void
 }
 
 interface Waiting extends Kept {
   state: 'waiting' | 'sent' | 'failed'
+  /** A file instead of a text. It cannot be kept over the page's end. */
+  file?: File
+  /** The file, once the hub has it. */
+  taken?: UploadedFile
 }
 
 export class Chat {
@@ -92,7 +98,7 @@ export class Chat {
       id: `key:${one.key}`,
       from: 'visitor',
       text: one.text,
-      attachments: [],
+      attachments: one.file ? [{ url: '', content_type: one.file.type, name: one.file.name }] : [],
       at: new Date(one.at).toISOString(),
       state: one.state,
     }))
@@ -125,11 +131,22 @@ export class Chat {
     if (this.waiting.length >= MOST_WAITING) return false
     const one: Kept = { key: this.ports.key(), text, at: this.ports.now() }
     this.ports.memory.keep(one)
-    this.waiting.push({ ...one, state: 'waiting' })
+    this.enqueue({ ...one, state: 'waiting' })
+    return true
+  }
+
+  /** Takes a file, which is a message of its own; `false` if too many wait already. */
+  attach(file: File): boolean {
+    if (this.waiting.length >= MOST_WAITING) return false
+    this.enqueue({ key: this.ports.key(), text: '', at: this.ports.now(), state: 'waiting', file })
+    return true
+  }
+
+  private enqueue(one: Waiting): void {
+    this.waiting.push(one)
     if (this.link === 'idle') this.connect()
     this.pump()
     this.ports.changed()
-    return true
   }
 
   /** Tries a message again that could not be sent. */
@@ -138,7 +155,7 @@ export class Chat {
     if (one?.state !== 'failed') return
     one.state = 'waiting'
     one.at = this.ports.now()
-    this.ports.memory.keep(one)
+    if (!one.file) this.ports.memory.keep(one)
     if (this.link === 'idle') this.connect()
     this.pump()
     this.ports.changed()
@@ -344,16 +361,15 @@ export class Chat {
         this.see()
         this.ports.changed()
         break
+      case 'upload':
+        this.upload(frame)
+        break
       case 'ok':
         this.settled(frame.id, 'sent')
         break
       case 'err':
         if (frame.temp && frame.id === this.sending?.id) {
-          this.cancelPump?.()
-          this.cancelPump = this.ports.after(frame.after_ms ?? AGAIN_MS, () => {
-            this.sending = undefined
-            this.pump()
-          })
+          this.retry(frame.after_ms ?? AGAIN_MS)
         } else {
           if (this.earlier === 'loading') this.earlier = 'some'
           this.settled(frame.id, 'failed')
@@ -428,8 +444,47 @@ export class Chat {
     const one = this.waiting.find((other) => other.state === 'waiting')
     if (!one) return
     this.numbers += 1
-    this.sending = { id: this.numbers, key: one.key }
-    this.put({ op: 'send', id: this.numbers, key: one.key, text: one.text })
+    const id = this.numbers
+    this.sending = { id, key: one.key }
+    const files = one.taken ? { files: [one.taken.url] } : {}
+    if (one.file && !one.taken) this.put({ op: 'upload', id })
+    else this.put({ op: 'send', id, key: one.key, text: one.text, ...files })
+  }
+
+  /** The hub says where the file that is next can be uploaded. */
+  private upload(frame: Extract<ServerFrame, { op: 'upload' }>): void {
+    const one = this.waiting.find((other) => other.key === this.sending?.key)
+    if (this.sending?.id !== frame.id || !one?.file) return
+    if (one.file.size > frame.max_bytes) {
+      this.settled(frame.id, 'failed')
+      return
+    }
+    this.ports.upload(frame.url, one.file).then(
+      (taken) => {
+        if (!taken) {
+          one.state = 'failed'
+          this.settled(frame.id, 'failed')
+          this.ports.changed()
+          return
+        }
+        // It is the hub's, even if the connection was lost meanwhile.
+        one.taken = taken
+        if (this.sending?.id === frame.id) this.sending = undefined
+        this.pump()
+      },
+      () => {
+        if (this.sending?.id === frame.id) this.retry(AGAIN_MS)
+      },
+    )
+  }
+
+  /** What is being sent is tried again after a while. */
+  private retry(ms: number): void {
+    this.cancelPump?.()
+    this.cancelPump = this.ports.after(ms, () => {
+      this.sending = undefined
+      this.pump()
+    })
   }
 
   /** Tells the hub what has arrived, and what was seen. */

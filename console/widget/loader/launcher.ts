@@ -195,11 +195,6 @@ export class Launcher {
     if (more && !this.isOpen) this.said.textContent = TEXTS[this.ports.look.language].unread(unread)
   }
 
-  remove(): void {
-    this.port?.close()
-    this.host.remove()
-  }
-
   private draw(): void {
     const texts = TEXTS[this.ports.look.language]
     const count = this.isOpen ? 0 : this.unread

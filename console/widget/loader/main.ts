@@ -6,7 +6,7 @@
  */
 import type { components } from '../../src/api/schema'
 import type { SocketLike } from '../../src/live/socket'
-import type { FromFrame, Language, Look } from '../shared/between'
+import type { FromFrame, Language, Look, UploadedFile } from '../shared/between'
 import { isColor } from '../shared/color'
 import { Chat } from './chat'
 import { Memory } from './kept'
@@ -58,6 +58,18 @@ function key(): string {
   // Pages without https have no `randomUUID`.
   const bytes = crypto.getRandomValues(new Uint8Array(16))
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+}
+
+/** Uploads a file. Without a content type, the browser asks the hub nothing before. */
+async function upload(url: string, file: File): Promise<UploadedFile | undefined> {
+  const answer = await fetch(`${url}?name=${encodeURIComponent(file.name)}`, {
+    method: 'POST',
+    body: new Blob([file]),
+    credentials: 'omit',
+  })
+  if (answer.ok) return (await answer.json()) as UploadedFile
+  if (answer.status < 500) return undefined
+  throw new Error(`the hub answers ${answer.status}`)
 }
 
 function one<T extends string>(text: string | undefined, choices: readonly T[]): T | undefined {
@@ -142,6 +154,7 @@ async function start(script: HTMLScriptElement): Promise<void> {
   const heard = (message: FromFrame) => {
     if (message.what === 'begin') chat?.begin(message.told)
     else if (message.what === 'send') chat?.send(message.text)
+    else if (message.what === 'attach') for (const file of message.files) chat?.attach(file)
     else if (message.what === 'again') chat?.again(message.id)
     else if (message.what === 'typing') chat?.type()
     else if (message.what === 'earlier') chat?.lookBack()
@@ -181,6 +194,7 @@ async function start(script: HTMLScriptElement): Promise<void> {
       open: () => new WebSocket(socket, 'saler.v1') as SocketLike,
       ...(fetched === undefined ? {} : { identity: next }),
       asks: look.ask.length > 0,
+      upload,
       memory,
       now: Date.now,
       random: Math.random,

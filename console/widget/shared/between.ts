@@ -10,6 +10,7 @@ export type Settings = Schemas['WidgetSettings']
 export type AskedField = Schemas['AskedField']
 export type VisitorMessage = Schemas['VisitorMessage']
 export type Attachment = Schemas['Attachment']
+export type UploadedFile = Schemas['UploadedFile']
 export type ServerFrame = Schemas['VisitorServerFrame']
 export type ClientFrame = Schemas['VisitorClientFrame']
 
@@ -67,6 +68,7 @@ export type ToFrame = { what: 'look'; look: Look } | { what: 'talk'; talk: Talk 
 export type FromFrame =
   | { what: 'begin'; told: Told }
   | { what: 'send'; text: string }
+  | { what: 'attach'; files: File[] }
   | { what: 'again'; id: string }
   | { what: 'typing' }
   | { what: 'earlier' }

@@ -39,6 +39,7 @@ use crate::auth::sign_in::SignInService;
 use crate::config::{Config, Role, Roles};
 use crate::directory::Directory;
 use crate::directory::propagate::reconcile;
+use crate::files::Files;
 use crate::http::cursor::Cursors;
 use crate::http::internal::{self, Internal};
 use crate::http::state::AppState;
@@ -291,6 +292,9 @@ impl Gateway {
         let authenticator: Arc<dyn Authenticator> = Arc::clone(sign_in.authenticator()) as _;
         let mut socket = config.socket.clone();
         socket.allowed_origins = config.origins();
+        let (seals, public_url) = (Cursors::new(cursor_key), config.public_url());
+        let links = (seals.clone(), public_url.as_str());
+        let files = Arc::new(Files::new(config.files_folder(), config.files.max_mb, links, Arc::clone(clock))?);
         let realtime = Realtime::new(Dependencies {
             node: node.to_owned(),
             log: Arc::clone(log),
@@ -298,12 +302,14 @@ impl Gateway {
             clock: Arc::clone(clock),
             authenticator,
             boards: Some(Arc::clone(&analytics.boards)),
+            files: Some(Arc::clone(&files)),
             config: socket,
         });
         let state = web::Data::new(AppState {
-            public_url: config.public_url(),
+            files,
+            public_url,
             outcomes: realtime.outcomes().clone(),
-            cursors: Cursors::new(cursor_key),
+            cursors: seals,
             channels: ChannelCache::new(directory.clone()),
             analytics: Arc::clone(&analytics.port),
             config: config.clone(),

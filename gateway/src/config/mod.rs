@@ -21,6 +21,7 @@ pub use load::{ConfigError, Sources, load};
 
 pub use roles::{Role, Roles, UnknownRole};
 
+use crate::files::folder::Folder;
 pub use crate::realtime::SocketConfig;
 
 /// The commented defaults.
@@ -50,6 +51,8 @@ pub struct Config {
     pub auth: AuthConfig,
     /// Sockets.
     pub socket: SocketConfig,
+    /// Files of messages.
+    pub files: FilesConfig,
     /// SQL of people.
     pub sql: SqlConfig,
     /// Calls to providers.
@@ -94,6 +97,18 @@ pub struct HttpConfig {
 pub struct DataConfig {
     /// The folder.
     pub dir: PathBuf,
+}
+
+/// Section `[files]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FilesConfig {
+    /// The folder; empty: `files` in the data folder.
+    pub dir: PathBuf,
+    /// Megabytes.
+    pub max_mb: usize,
+    /// Megabytes.
+    pub min_free_mb: u64,
 }
 
 /// When appended commands count as durable.
@@ -240,6 +255,13 @@ impl Config {
         } else {
             self.http.public_url.clone()
         }
+    }
+
+    /// The folder of files of messages.
+    pub fn files_folder(&self) -> Folder {
+        let FilesConfig { dir, min_free_mb, .. } = &self.files;
+        let root = if dir.as_os_str().is_empty() { self.data.dir.join("files") } else { dir.clone() };
+        Folder::new(root, min_free_mb << 20)
     }
 
     /// Whether log and tables are servers that several processes share.

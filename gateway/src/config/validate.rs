@@ -33,6 +33,8 @@ pub(super) fn check(config: &Config, faults: &mut Vec<String>) {
     range("http.shutdown_timeout_s", http.shutdown_timeout_s, 1, 60);
     range("http.json_limit_kb", http.json_limit_kb as u64, 16, 16_384);
     range("http.max_connections_per_worker", http.max_connections_per_worker as u64, 1, 1_000_000);
+    range("files.max_mb", config.files.max_mb as u64, 1, 64);
+    range("files.min_free_mb", config.files.min_free_mb, 0, 1 << 20);
     range("http.keep_alive_s", http.keep_alive_s, 1, 3_600);
     range("http.request_head_timeout_ms", http.request_head_timeout_ms, 100, 60_000);
     range("log.partitions", u64::from(config.log.partitions), 1, 256);

@@ -15,6 +15,7 @@ pub mod cursor;
 pub mod dead_letters;
 pub mod error;
 pub mod extract;
+pub mod files;
 pub mod health;
 pub mod internal;
 pub mod json_path;
@@ -62,6 +63,7 @@ pub fn endpoints() -> Endpoints {
     lists::add_to(&mut endpoints);
     conversations::add_to(&mut endpoints);
     messages::add_to(&mut endpoints);
+    files::add_to(&mut endpoints);
     canned_replies::add_to(&mut endpoints);
     teams::add_to(&mut endpoints);
     notifications::add_to(&mut endpoints);
@@ -94,6 +96,7 @@ pub fn configure(service: &mut web::ServiceConfig, sockets: impl FnOnce(&mut web
         .service(openapi::swagger())
         .service(api.default_service(web::to(not_found)))
         .configure(page::configure)
+        .configure(files::configure)
         .configure(widget::configure_demo)
         .default_service(web::to(page::anything_else));
     service.service(everything_else);

@@ -13,8 +13,8 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::route::{Access, Endpoints};
 use super::{
-    analytics, auth, business_hours, canned_replies, channels, contacts, conversations, dead_letters, lists, members,
-    messages, notifications, saved_views, search, teams, tokens, widget, workspaces,
+    analytics, auth, business_hours, canned_replies, channels, contacts, conversations, dead_letters, files, lists,
+    members, messages, notifications, saved_views, search, teams, tokens, widget, workspaces,
 };
 
 /// Swagger UI sets styles from its script; nothing else is looser than elsewhere.
@@ -42,6 +42,7 @@ const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
         conversations::start, conversations::get, conversations::change, conversations::change_many,
         conversations::labels, conversations::mark_read,
         messages::list, messages::send, messages::retry, messages::add_note,
+        files::upload, files::upload_of_visitor, files::link,
         canned_replies::list, canned_replies::put, canned_replies::remove, canned_replies::rendered,
         teams::list, teams::create, teams::get, teams::change, teams::remove,
         notifications::list, notifications::mark_read,

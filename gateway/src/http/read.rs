@@ -27,6 +27,19 @@ pub async fn conversation(
     found.pop().ok_or_else(|| ApiError::not_found("conversation"))
 }
 
+/// A conversation of a workspace, for what was allowed before: a link that the hub gave.
+///
+/// # Errors
+/// 404 if there is none.
+pub async fn conversation_in(
+    state: &AppState,
+    workspace_id: WorkspaceId,
+    conversation_id: ConversationId,
+) -> Result<Conversation, ApiError> {
+    let row = state.tables.get(CONVERSATIONS, Key::of([workspace_id.into(), conversation_id.into()])).await?;
+    Ok(row.ok_or_else(|| ApiError::not_found("conversation"))?.body(CONVERSATIONS)?)
+}
+
 /// Those of these conversations that the caller may see, in the same order.
 ///
 /// # Errors

@@ -12,6 +12,7 @@ use super::webhooks::ChannelCache;
 use crate::auth::sign_in::SignInService;
 use crate::config::Config;
 use crate::directory::Directory;
+use crate::files::Files;
 use crate::realtime::Outcomes;
 
 /// Everything that handlers reach. Engines stand behind their ports.
@@ -37,6 +38,8 @@ pub struct AppState {
     pub cursors: Cursors,
     /// Channels of webhooks.
     pub channels: ChannelCache,
+    /// Files of messages.
+    pub files: Arc<Files>,
     /// Numbers and SQL.
     pub analytics: Arc<dyn super::analytics::AnalyticsPort>,
 }

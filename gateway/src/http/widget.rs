@@ -31,12 +31,19 @@ const SCRIPT: &str = "widget/loader.js";
 const DEMO_PAGE: &str = include_str!("../page/widget-demo.html");
 
 /// A web chat channel that is switched on, as pages may know it.
-struct Site {
+pub(super) struct Site {
     allowed_origins: Vec<String>,
     settings: WidgetSettings,
 }
 
-async fn site(state: &AppState, channel: ChannelId) -> Result<Option<Site>, TablesError> {
+impl Site {
+    /// Whether pages of this origin hold the chat.
+    pub(super) fn allows(&self, origin: &header::HeaderValue) -> bool {
+        self.allowed_origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes())
+    }
+}
+
+pub(super) async fn site(state: &AppState, channel: ChannelId) -> Result<Option<Site>, TablesError> {
     let record = state.directory.channel_by_id(channel).await?;
     Ok(record.filter(|record| record.channel.active).and_then(|record| match record.credentials {
         Credentials::WebChat { allowed_origins, widget, .. } => Some(Site { allowed_origins, settings: widget }),
@@ -62,7 +69,7 @@ pub async fn settings(
     response.insert_header((header::CACHE_CONTROL, SETTINGS_KEPT)).insert_header((header::VARY, "Origin"));
     // A page of the hub itself asks without an origin.
     if let Some(origin) = request.headers().get(header::ORIGIN) {
-        if !site.allowed_origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes()) {
+        if !site.allows(origin) {
             let detail = "this page's origin is not among the channel's origins";
             return Err(ApiError::new(ErrorCode::Forbidden, detail));
         }

@@ -28,6 +28,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::principal::{AuthError, Authenticator, Principal};
+use crate::files::Files;
 
 mod attach;
 mod bell;
@@ -97,6 +98,8 @@ pub struct Dependencies {
     pub authenticator: Arc<dyn Authenticator>,
     /// Where live boards come from; without it the topic `kpis` stays silent.
     pub boards: Option<Arc<dyn BoardSource>>,
+    /// Files of messages; without them visitors can send none.
+    pub files: Option<Arc<Files>>,
     /// Limits and times.
     pub config: SocketConfig,
 }
@@ -233,14 +236,14 @@ pub struct Realtime(Arc<Inner>);
 impl Realtime {
     /// Makes the sockets; nothing happens before [`Realtime::run`].
     pub fn new(dependencies: Dependencies) -> Self {
-        let Dependencies { node, log, tables, clock, authenticator, boards, config } = dependencies;
+        let Dependencies { node, log, tables, clock, authenticator, boards, files, config } = dependencies;
         Self(Arc::new(Inner {
             commands: Commands::new(Arc::clone(&log), Arc::clone(&clock)),
             hub: Arc::default(),
             outcomes: Outcomes::default(),
             presence: Presence::new(gateways::id_of(&node), Duration::from_millis(config.presence_grace_ms)),
             boards: Boards::new(boards),
-            visitors: Visitors::new(&config),
+            visitors: Visitors::new(&config, files),
             cursors: Cursors::new(log.epoch()),
             replays: Semaphore::new(CONCURRENT_REPLAYS),
             partitions: (0..log.partitions()).map(|_| Partition::new()).collect(),

@@ -5,8 +5,15 @@ use std::sync::{Arc, Mutex};
 
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tokio::sync::watch;
+
+use crate::app::{ACCOUNT, AUTH_TOKEN};
+
+/// A file that begins as a picture does.
+pub(crate) const PNG: &[u8] = b"\x89PNG\r\n\x1a\nand the rest of it";
 
 /// A message that the hub wants sent.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +50,7 @@ impl FakeTwilio {
                 .app_data(web::Data::new(Arc::clone(&shared)))
                 .route("/2010-04-01/Accounts/{account}/Messages.json", web::post().to(take))
                 .route("/2010-04-01/Accounts/{account}/Messages.json", web::get().to(list))
+                .route("/2010-04-01/Accounts/{account}/Messages/{message}/Media/{media}", web::get().to(media))
         })
         .workers(1)
         .disable_signals()
@@ -94,6 +102,16 @@ async fn take(
         posts.push(post.clone());
     });
     HttpResponse::Created().json(resource(&post))
+}
+
+/// A picture, for the account of the tests alone.
+async fn media(request: HttpRequest) -> HttpResponse {
+    let authorization = request.headers().get("authorization").and_then(|value| value.to_str().ok());
+    let expected = format!("Basic {}", STANDARD.encode(format!("{ACCOUNT}:{AUTH_TOKEN}")));
+    if authorization != Some(expected.as_str()) {
+        return HttpResponse::Unauthorized().finish();
+    }
+    HttpResponse::Ok().content_type("image/jpeg").body(PNG)
 }
 
 async fn list(taken: web::Data<Taken>) -> HttpResponse {

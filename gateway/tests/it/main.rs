@@ -18,6 +18,7 @@ mod conversations;
 mod dead_letters;
 mod desk;
 mod fake_twilio;
+mod files;
 mod kill;
 mod kpis;
 mod openapi;

@@ -39,6 +39,8 @@ impl Ids {
             .replace("{saved_view_id}", &self.saved_view)
             .replace("{shortcut}", "hello")
             .replace("{seq}", "1")
+            .replace("{index}", "0")
+            .replace("{ticket}", "x")
             .replace("{name}", "vip")
     }
 }
@@ -140,7 +142,17 @@ fn routes() -> Vec<(Method, &'static str, Access)> {
 fn only_signing_in_and_the_description_are_public() {
     let public: Vec<_> =
         routes().into_iter().filter(|(_, _, access)| *access == Access::Public).map(|(_, path, _)| path).collect();
-    assert_eq!(public, ["/auth/sign-in", "/auth/refresh", "/auth/sign-out", "/visitor/widget", "/openapi.json"]);
+    assert_eq!(
+        public,
+        [
+            "/auth/sign-in",
+            "/auth/refresh",
+            "/auth/sign-out",
+            "/visitor/files/{workspace_id}/{ticket}",
+            "/visitor/widget",
+            "/openapi.json"
+        ]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

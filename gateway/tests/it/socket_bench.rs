@@ -75,6 +75,7 @@ pub(crate) fn conversation(n: u64, assignee: Option<UserId>) -> Conversation {
         priority: Priority::Normal,
         team: None,
         labels: BTreeSet::new(),
+        sentiment: None,
         participants: BTreeSet::new(),
         created_at: start(),
         opened_at: start(),
@@ -102,6 +103,7 @@ pub(crate) fn message(conversation: &Conversation, seq: u64, text: &str) -> Mess
         created_at: start(),
         status: None,
         error: None,
+        sentiment: None,
         external_id: None,
         client_key: None,
         attempts: 0,
@@ -206,6 +208,7 @@ impl Bench {
             clock: Arc::clone(&clock) as _,
             authenticator: Arc::clone(&people) as _,
             boards,
+            files: None,
             config,
         });
         let shutdown = CancellationToken::new();

@@ -295,6 +295,7 @@ impl<'a> Decider<'a> {
             created_at: self.at(),
             status: None,
             error: None,
+            sentiment: None,
             external_id: None,
             client_key: self.record.key.clone(),
             attempts: 0,

@@ -75,6 +75,7 @@ fn added(stored: &mut StoredConversation, channel: Option<&Channel>, message: &M
     match message.direction {
         Direction::Inbound => {
             conversation.inbound_count += 1;
+            conversation.sentiment = message.sentiment.map(|found| found.label).or(conversation.sentiment);
             stored.engine.recent_inbound.push(message.seq);
             let excess = stored.engine.recent_inbound.len().saturating_sub(RECENT_INBOUND);
             stored.engine.recent_inbound.drain(..excess);

@@ -8,8 +8,9 @@ use schemas::command::InboundMessage;
 use schemas::contact::{Contact, Identity};
 use schemas::conversation::{Conversation, Priority, Status};
 use schemas::event::{Event, Rejection, StatusReason};
-use schemas::message::{Author, Direction};
+use schemas::message::{Author, Direction, MessageSentiment, SentimentLabel};
 use schemas::{ChannelId, ContactId, ConversationId, UserId};
+use sentiment::{Label, Model};
 
 use super::decide::{Decider, Ruling, Stop, reject};
 use super::state::{EnginePart, StoredConversation};
@@ -34,6 +35,7 @@ impl Decider<'_> {
         let author = Author::Contact { contact_id: contact.id };
         let mut new = self.new_message(conversation_id, Direction::Inbound, author, message.body.clone())?;
         new.external_id = Some(message.external_id.clone());
+        new.sentiment = sentiment_of(&message.body.text);
         self.add_message(new)?;
         self.contact_name = None;
         self.release_from_absent_agent(conversation_id)?;
@@ -129,6 +131,7 @@ impl Decider<'_> {
             team: None,
             priority: Priority::default(),
             labels: std::collections::BTreeSet::new(),
+            sentiment: None,
             participants: std::collections::BTreeSet::new(),
             created_at: at,
             opened_at: at,
@@ -165,4 +168,19 @@ impl Decider<'_> {
             && stored.conversation.resolved_at.is_none_or(|resolved_at| self.at() > resolved_at.after(reopens_until));
         Ok((!too_old).then_some(id))
     }
+}
+
+/// How a text sounds; `None` if it says nothing. The model is a part of the program, so a command that is decided again gives
+/// the same event.
+fn sentiment_of(text: &str) -> Option<MessageSentiment> {
+    if text.trim().is_empty() {
+        return None;
+    }
+    let found = Model::built_in().score(text);
+    let label = match found.label {
+        Label::Negative => SentimentLabel::Negative,
+        Label::Neutral => SentimentLabel::Neutral,
+        Label::Positive => SentimentLabel::Positive,
+    };
+    Some(MessageSentiment { label, score: found.score })
 }

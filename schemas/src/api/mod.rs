@@ -11,6 +11,7 @@ pub mod contact;
 pub mod conversation;
 pub mod dead_letter;
 pub mod desk;
+pub mod file;
 pub mod hours;
 pub mod problem;
 pub mod workspace;

@@ -60,8 +60,16 @@ pub enum VisitorClientFrame {
         id: u64,
         /// Chosen by the client, 1 to 64 characters: repeated with the same key, a message has one effect.
         key: String,
-        /// What; 1 to 10,000 characters.
+        /// What; 1 to 10,000 characters, or none if there are files.
         text: String,
+        /// The addresses that uploads were answered with, at most 10.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        files: Vec<String>,
+    },
+    /// Asks where a file can be uploaded. Counts as a message.
+    Upload {
+        /// Comes back in the answer.
+        id: u64,
     },
     /// The messages up to this number have come, or were seen.
     Ack {
@@ -154,6 +162,15 @@ pub enum VisitorServerFrame {
         id: u64,
         /// At most 50. None: there is nothing before.
         messages: Vec<VisitorMessage>,
+    },
+    /// Where one file can be uploaded: `POST` its bytes there, with `?name=`, within ten minutes.
+    Upload {
+        /// Of the frame.
+        id: u64,
+        /// The address.
+        url: String,
+        /// The largest file, in bytes.
+        max_bytes: u64,
     },
     /// A message.
     Msg(VisitorMessage),

@@ -1,5 +1,16 @@
-import { ChevronDown, ChevronsUp, ChevronUp, Equal, Globe, MessageSquareText, Phone, UserRound } from 'lucide-react'
-import type { Medium, Priority } from '../../api/types'
+import {
+  ChevronDown,
+  ChevronsUp,
+  ChevronUp,
+  Equal,
+  Frown,
+  Globe,
+  MessageSquareText,
+  Phone,
+  Smile,
+  UserRound,
+} from 'lucide-react'
+import type { Medium, Priority, SentimentLabel } from '../../api/types'
 import { initials } from '../../app/shell'
 import { t } from '../../i18n'
 
@@ -61,6 +72,18 @@ export function PriorityIcon({ priority, size = 15 }: { priority: Priority; size
       aria-hidden
       className={priority === 'urgent' ? 'text-danger' : priority === 'high' ? 'text-warn' : ''}
     />
+  )
+}
+
+/** How a contact sounds, where that is worth a glance: what is neutral says nothing. */
+export function Mood({ label, size = 13 }: { label: SentimentLabel | null | undefined; size?: number }) {
+  if (label !== 'negative' && label !== 'positive') return null
+  const Icon = label === 'negative' ? Frown : Smile
+  const says = t(`sentiment.${label}`)
+  return (
+    <span title={says} className="shrink-0">
+      <Icon size={size} role="img" aria-label={says} className={label === 'negative' ? 'text-warn' : 'text-soft'} />
+    </span>
   )
 }
 

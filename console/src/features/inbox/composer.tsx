@@ -1,5 +1,18 @@
-import { Lock, SendHorizontal, Zap } from 'lucide-react'
-import { type KeyboardEvent, type RefObject, useEffect, useId, useLayoutEffect, useMemo, useRef, useState } from 'react'
+import { Lock, Paperclip, SendHorizontal, Zap } from 'lucide-react'
+import {
+  type ClipboardEvent,
+  type DragEvent,
+  type KeyboardEvent,
+  lazy,
+  type RefObject,
+  Suspense,
+  useEffect,
+  useId,
+  useLayoutEffect,
+  useMemo,
+  useRef,
+  useState,
+} from 'react'
 import type { Conversation } from '../../api/types'
 import { useHalfMinutes } from '../../app/clock'
 import { live } from '../../app/live'
@@ -14,6 +27,9 @@ import { useContact } from './contact'
 import { type Draft, draftOf, draftsKey, keepDraft } from './drafts'
 import { mentioned } from './mentions'
 import { type Suggestion, Suggestions, variableName } from './suggestions'
+import { useUploads } from './uploads'
+
+const UploadList = lazy(() => import('./upload-list'))
 
 /** Colleagues are told that somebody types at most this often. */
 const TYPING_EVERY_MS = 3000
@@ -121,14 +137,28 @@ export function Composer({ conversation, field, mode, onMode, next }: Props) {
   const note = mode === 'note'
   const blocked = left !== undefined && left <= 0 && !note
 
+  const files = useUploads()
+  const [dropping, setDropping] = useState(false)
+  const chooser = useRef<HTMLInputElement>(null)
+  const attachable = !note && !blocked
+  const carried = note ? [] : files.taken
+  const sendable = Boolean(text.trim() || carried.length > 0) && !blocked && (note || !files.busy)
+  const bring = (found: FileList | null, event: DragEvent | ClipboardEvent) => {
+    setDropping(false)
+    if (!attachable || !found?.length) return
+    event.preventDefault()
+    files.add([...found])
+  }
+
   const send = (andResolve: boolean) => {
     const trimmed = text.trim()
-    if (!trimmed || blocked) return
+    if (!sendable) return
     const missing = note ? [] : unfilled(trimmed)
     setWarned(missing)
     if (missing.length > 0) return
-    desk.send(id, mode, trimmed, note ? mentioned(trimmed, agents.values()) : [])
+    desk.send(id, mode, trimmed, note ? { mentions: mentioned(trimmed, agents.values()) } : { attachments: carried })
     write('')
+    if (!note) files.clear()
     setTrigger(undefined)
     keepDraft(id, { mode, text: '' }, draftsKey())
     field.current?.focus()
@@ -190,7 +220,18 @@ export function Composer({ conversation, field, mode, onMode, next }: Props) {
   const overtaken = text && !note && other && newest && newest.direction === 'outbound' && newest.seq > begun
   const open = suggestions.length > 0
   return (
-    <div className="border-t border-line bg-panel px-3 pb-3 pt-2">
+    // biome-ignore lint/a11y/noStaticElementInteractions: files are also chosen with the button, or pasted
+    <div
+      className={`border-t border-line px-3 pb-3 pt-2 ${dropping ? 'bg-tint' : 'bg-panel'}`}
+      onDragOver={(event) => {
+        if (!attachable || !event.dataTransfer.types.includes('Files')) return
+        event.preventDefault()
+        setDropping(true)
+      }}
+      onDragLeave={() => setDropping(false)}
+      onDrop={(event) => bring(event.dataTransfer.files, event)}
+      onPaste={(event) => bring(event.clipboardData.files, event)}
+    >
       <div className="relative mx-auto max-w-3xl">
         {open && (
           <Suggestions id={listbox} all={suggestions} chosen={current} variables={variables} onChoose={choose} />
@@ -212,6 +253,11 @@ export function Composer({ conversation, field, mode, onMode, next }: Props) {
           </p>
         )}
         {blocked && until !== undefined && <Closed until={until} id={id} onNote={() => onMode('note')} />}
+        {!note && files.uploads.length > 0 && (
+          <Suspense>
+            <UploadList uploads={files.uploads} remove={files.remove} />
+          </Suspense>
+        )}
         <div
           className={`flex items-end gap-1 rounded-xl border p-1.5 focus-within:border-brand ${
             note ? 'border-note-line bg-note' : 'border-line-strong bg-panel'
@@ -235,6 +281,23 @@ export function Composer({ conversation, field, mode, onMode, next }: Props) {
             onKeyDown={pressed}
             className="max-h-50 min-h-8 flex-1 resize-none bg-transparent px-2 py-1.5 outline-none disabled:opacity-60"
           />
+          {!note && (
+            <>
+              <input
+                ref={chooser}
+                type="file"
+                multiple
+                hidden
+                onChange={(event) => {
+                  files.add([...(event.target.files ?? [])])
+                  event.target.value = ''
+                }}
+              />
+              <IconButton label={t('composer.attach')} disabled={blocked} onClick={() => chooser.current?.click()}>
+                <Paperclip size={15} aria-hidden />
+              </IconButton>
+            </>
+          )}
           <IconButton
             label={t('composer.canned')}
             disabled={blocked}
@@ -249,7 +312,7 @@ export function Composer({ conversation, field, mode, onMode, next }: Props) {
           </IconButton>
           <Button
             look="primary"
-            disabled={!text.trim() || blocked}
+            disabled={!sendable}
             onClick={() => send(false)}
             title={t('composer.hint')}
             icon={<SendHorizontal size={15} aria-hidden className="rtl:-scale-x-100" />}

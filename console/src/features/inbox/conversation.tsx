@@ -14,7 +14,7 @@ import {
   UserMinus,
   UserPlus,
 } from 'lucide-react'
-import { useDeferredValue, useEffect, useRef, useState } from 'react'
+import { lazy, Suspense, useDeferredValue, useEffect, useRef, useState } from 'react'
 import { useStore } from 'zustand'
 import { createStore } from 'zustand/vanilla'
 import type { Conversation as ConversationData } from '../../api/types'
@@ -30,8 +30,10 @@ import { assignTo, pickAssignee, pickLabels, pickPriority, pickSnooze, setStatus
 import { Avatar, PriorityIcon } from './bits'
 import { Composer } from './composer'
 import { draftOf } from './drafts'
-import { ContactPanel } from './panel'
 import { Thread } from './thread'
+
+/** What is known of the contact stands beside the conversation, and comes after it. */
+const ContactPanel = lazy(() => import('./panel').then((module) => ({ default: module.ContactPanel })))
 
 /** How long a message is on the screen before it counts as read. */
 const READ_AFTER_MS = 400
@@ -245,7 +247,9 @@ export function ConversationPane({ id, next }: PaneProps) {
         <div
           className={`min-h-0 ${over ? 'max-xl:absolute max-xl:inset-y-0 max-xl:end-0 max-xl:z-20 max-xl:w-72 max-xl:max-w-full max-xl:shadow-xl' : 'max-xl:hidden'} ${beside ? '' : 'xl:hidden'}`}
         >
-          <ContactPanel conversation={calm} close={closePanel} />
+          <Suspense>
+            <ContactPanel conversation={calm} close={closePanel} />
+          </Suspense>
         </div>
       )}
     </div>

@@ -12,7 +12,7 @@ import { duration, number, short } from '../../i18n/format'
 import { unread, type View, viewKey } from '../../live/view'
 import { Button } from '../../ui/button'
 import { Blank, Skeleton } from '../../ui/state'
-import { Avatar, LabelChip, PriorityIcon } from './bits'
+import { Avatar, LabelChip, Mood, PriorityIcon } from './bits'
 import { useDrafted } from './drafts'
 import { selectTo, toggleSelected, useSelected, useSelectedCount } from './selection'
 
@@ -218,6 +218,7 @@ function Marks({ conversation, now, waits, view }: MarksProps) {
           {t(`priority.${priority}`)}
         </span>
       )}
+      {conversation.sentiment === 'negative' && <Mood label="negative" size={12} />}
       {wait >= 60 && (
         <span className={`inline-flex shrink-0 items-center gap-1 ${wait > 900 ? 'text-warn' : ''}`}>
           <AlarmClock size={11} aria-hidden />

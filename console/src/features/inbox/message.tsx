@@ -1,25 +1,17 @@
-import {
-  Check,
-  CheckCheck,
-  CircleAlert,
-  Clock,
-  ExternalLink,
-  FileText,
-  Film,
-  Image,
-  Lock,
-  MapPin,
-  Mic,
-} from 'lucide-react'
-import { Fragment, memo, useState } from 'react'
+import { Check, CheckCheck, CircleAlert, Clock, Lock, MapPin, Paperclip } from 'lucide-react'
+import { Fragment, lazy, memo, Suspense, useState } from 'react'
 import { useStore } from 'zustand'
 import { failure } from '../../api/client'
-import type { Agent, Attachment, Message } from '../../api/types'
+import type { Agent, Message } from '../../api/types'
 import { live } from '../../app/live'
 import { language, type MessageId, t } from '../../i18n'
 import { clock } from '../../i18n/format'
 import type { Pending } from '../../live/state'
+import { Mood } from './bits'
 import { pieces } from './mentions'
+
+/** Most messages are text: what shows files comes with the first of them. */
+const Files = lazy(() => import('./files'))
 
 /** Messages of one author within this time stand together. */
 const TOGETHER_MS = 5 * 60_000
@@ -64,6 +56,7 @@ export const MessageRow = memo(function MessageRow({ message, before, agents, ma
         {message.direction === 'note' && <NoteMark />}
         <Content message={message} agents={agents} />
         <div className="flex items-center justify-end gap-1 text-[11px] text-soft">
+          {message.sentiment && <Mood label={message.sentiment.label} />}
           <time dateTime={message.created_at}>{clock(message.created_at)}</time>
           {message.direction === 'outbound' && <Tick status={message.status ?? 'queued'} />}
         </div>
@@ -97,9 +90,11 @@ function Content({ message, agents }: { message: Message; agents: ReadonlyMap<st
           {message.mentions?.length ? <Mentions text={text} agents={agents} /> : <Linked text={text} />}
         </p>
       )}
-      {attachments?.map((file) => (
-        <File key={file.url} file={file} />
-      ))}
+      {attachments && attachments.length > 0 && (
+        <Suspense fallback={<Names files={attachments} />}>
+          <Files message={message} />
+        </Suspense>
+      )}
       {location && <Place location={location} />}
       {!text && interactive && <p className="italic text-soft">{t('thread.interactive')}</p>}
       {empty && <p className="italic text-soft">{t('thread.nothing')}</p>}
@@ -132,35 +127,14 @@ function Mentions({ text, agents }: { text: string; agents: ReadonlyMap<string, 
   ))
 }
 
-const KINDS = { image: Image, video: Film, audio: Mic } as const
-
-/** A file: the provider keeps it, and may want to be signed in to. */
-function File({ file }: { file: Attachment }) {
-  const Icon = KINDS[file.content_type.split('/')[0] as keyof typeof KINDS] ?? FileText
-  const name = file.name ?? file.content_type
-  const card = 'my-0.5 flex items-center gap-2.5 rounded-lg bg-sunken px-2.5 py-2'
-  const content = (
-    <>
-      <Icon size={18} aria-hidden className="shrink-0 text-soft" />
-      <span className="min-w-0 flex-1">
-        <bdi className="block truncate">{name}</bdi>
-        {file.name && <span className="block truncate text-[11px] text-soft">{file.content_type}</span>}
-      </span>
-    </>
-  )
-  if (!/^https?:\/\//.test(file.url)) return <p className={card}>{content}</p>
-  return (
-    <a
-      href={file.url}
-      target="_blank"
-      rel="noreferrer noopener"
-      aria-label={t('thread.attachment', { name })}
-      className={`${card} hover:bg-hover`}
-    >
-      {content}
-      <ExternalLink size={14} aria-hidden className="shrink-0 text-soft rtl:-scale-x-100" />
-    </a>
-  )
+/** Files by their names alone. */
+function Names({ files }: { files: readonly { name?: string | null; content_type: string }[] }) {
+  return files.map((file, index) => (
+    <p key={index} className="flex items-center gap-1.5 py-0.5">
+      <Paperclip size={14} aria-hidden className="shrink-0 text-soft" />
+      <bdi className="truncate">{file.name ?? file.content_type}</bdi>
+    </p>
+  ))
 }
 
 function Place({ location }: { location: NonNullable<Message['body']['location']> }) {
@@ -218,9 +192,12 @@ export function PendingRow({ pending }: { pending: Pending }) {
         className={`max-w-[min(78%,36rem)] rounded-2xl px-3 py-1.5 ${SHAPES[pending.kind === 'note' ? 'note' : 'outbound']} ${failed ? 'ring-1 ring-danger' : 'opacity-75'}`}
       >
         {pending.kind === 'note' && <NoteMark />}
-        <p dir="auto" className="whitespace-pre-wrap break-words">
-          {pending.text}
-        </p>
+        {pending.text && (
+          <p dir="auto" className="whitespace-pre-wrap break-words">
+            {pending.text}
+          </p>
+        )}
+        {pending.attachments && <Names files={pending.attachments} />}
         <div className="flex items-center justify-end gap-1 text-[11px] text-soft">
           <Clock size={12} aria-hidden />
           {failed ? t('message.failed') : t(pending.state === 'waiting' ? 'message.waiting' : 'message.sending')}

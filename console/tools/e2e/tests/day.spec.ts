@@ -69,6 +69,18 @@ test('several are changed at once, and can be changed back', async ({ page, hub 
   for (const from of froms) await expect(list(page).getByRole('link', { name: from })).toBeVisible()
 })
 
+test('how a customer sounds is seen at a glance, and what says nothing is left alone', async ({ page, hub }) => {
+  await signIn(page, hub, 'manager', ENGLISH)
+  const [unhappy, plain] = ['+966500000061', '+966500000062']
+  await arrives(page, hub, unhappy, 'This is the worst service ever, my order is late and nobody answers!')
+  await arrives(page, hub, plain, 'What time do you open?')
+  const mood = { name: 'Sounds unhappy' }
+  await expect(list(page).getByRole('link', { name: unhappy }).getByRole('img', mood)).toBeVisible()
+  await expect(list(page).getByRole('link', { name: plain }).getByRole('img', mood)).toHaveCount(0)
+  await list(page).getByRole('link', { name: unhappy }).click()
+  await expect(thread(page).getByRole('img', mood)).toBeVisible()
+})
+
 test('a draft outlives the page', async ({ page, hub }) => {
   await signIn(page, hub, 'manager', ENGLISH)
   await arrives(page, hub, '+966500000021', 'Are you there?')

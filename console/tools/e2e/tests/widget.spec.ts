@@ -1,7 +1,7 @@
 /** The chat on a customer's page of another site: written, answered from the console, cut, reloaded, in both languages. */
 import { AxeBuilder } from '@axe-core/playwright'
 import type { FrameLocator, Locator, Page } from '@playwright/test'
-import { ENGLISH, expect, type Hub, signIn, test } from '../hub'
+import { ENGLISH, expect, type Hub, PIXEL, signIn, test } from '../hub'
 import { Shop } from '../shop'
 
 const TAGS = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']
@@ -93,6 +93,33 @@ test('a visitor writes, an agent answers from the console, nothing is lost over 
   await hub.serve()
   await expect(chat(visitor).getByText(/No connection/)).toBeHidden({ timeout: 60_000 })
   await expect(agent.getByRole('region', { name: 'Messages' }).getByText('Goodbye')).toHaveCount(1, { timeout: 60_000 })
+  await shop.close()
+})
+
+test('a visitor sends a picture, and sees the one that an agent sends', async ({ browser, hub }) => {
+  const shop = await site(hub, { '/': {} })
+  const visitor = await (await browser.newContext()).newPage()
+  await visible(visitor)
+  await visitor.goto(shop.url)
+  await launcher(visitor).click()
+  await expect(field(visitor)).toBeFocused()
+  const choosing = visitor.waitForEvent('filechooser')
+  await chat(visitor).getByRole('button', { name: 'Attach files' }).click()
+  await (await choosing).setFiles({ name: 'broken.png', mimeType: 'image/png', buffer: PIXEL })
+  const own = chat(visitor).getByRole('img', { name: 'broken.png' })
+  await expect.poll(() => own.evaluate((element: HTMLImageElement) => element.naturalWidth)).toBe(1)
+
+  const agent = await (await browser.newContext()).newPage()
+  await signIn(agent, hub, 'manager', ENGLISH)
+  await agent.getByTestId('conversations').getByRole('link').first().click()
+  const thread = agent.getByRole('region', { name: 'Messages' })
+  await expect(thread.getByRole('img', { name: 'broken.png' })).toBeVisible()
+  const answering = agent.waitForEvent('filechooser')
+  await agent.getByRole('button', { name: 'Attach files' }).click()
+  await (await answering).setFiles({ name: 'new.png', mimeType: 'image/png', buffer: PIXEL })
+  await agent.getByRole('button', { name: 'Send', exact: true }).click()
+  const theirs = chat(visitor).getByRole('img', { name: 'new.png' })
+  await expect.poll(() => theirs.evaluate((element: HTMLImageElement) => element.naturalWidth)).toBe(1)
   await shop.close()
 })
 

@@ -7,7 +7,7 @@ use schemas::tables::{CONTACT_CONVERSATIONS, CONVERSATIONS, IDENTITIES, MESSAGES
 use schemas::{ContactId, ConversationId, WorkspaceId};
 use storage::tables::{Key, Scan, TablesError};
 
-use super::{Site, narrow};
+use super::Site;
 use crate::realtime::Inner;
 
 /// Messages that a visitor without a position gets.
@@ -80,7 +80,7 @@ pub(super) async fn messages(
                 if message.seq <= wanted.after || found.len() >= wanted.count {
                     break 'buckets;
                 }
-                found.extend(narrow(message, &conversation.contact_address));
+                found.extend(inner.visitors.shown(workspace_id, message, &conversation.contact_address));
             }
             match rows.last() {
                 Some(last) if rows.len() == PAGE => scan = scan.after(last.key.clustering.clone()),

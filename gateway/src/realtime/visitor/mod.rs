@@ -27,6 +27,7 @@ use super::connection::{Class, Connection};
 use super::entry::Peeked;
 use super::frames::encode;
 use super::session::Allowance;
+use crate::files::Files;
 
 mod history;
 mod identity;
@@ -227,6 +228,7 @@ pub(crate) struct Visitors {
     messages_at_once: f64,
     max_per_visitor: usize,
     token_key: OnceCell<Secret>,
+    files: Option<Arc<Files>>,
 }
 
 /// A socket's place among those of its network address.
@@ -274,7 +276,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Visitors {
-    pub(crate) fn new(config: &SocketConfig) -> Self {
+    pub(crate) fn new(config: &SocketConfig, files: Option<Arc<Files>>) -> Self {
         let per_minute = f64::from(config.visitor_messages_per_minute);
         Self {
             guests: Mutex::default(),
@@ -284,6 +286,7 @@ impl Visitors {
             messages_at_once: per_minute,
             max_per_visitor: config.max_per_visitor,
             token_key: OnceCell::new(),
+            files,
         }
     }
 
@@ -335,6 +338,15 @@ impl Visitors {
         locked(&self.guests).get(contact).cloned().unwrap_or_default()
     }
 
+    /// What a visitor may know of a message, with links to its files that are good now.
+    fn shown(&self, workspace_id: WorkspaceId, message: Message, address: &str) -> Option<VisitorMessage> {
+        let mut shown = narrow(message, address)?;
+        if let Some(files) = &self.files {
+            shown.body.attachments.iter_mut().for_each(|file| files.renew(workspace_id, file));
+        }
+        Some(shown)
+    }
+
     /// Gives a message to the sockets of the visitor whom it concerns. `record` is the event's JSON.
     pub(crate) fn publish(&self, peeked: &Peeked, record: &[u8]) {
         let Some(contact) = &peeked.contact else { return };
@@ -347,7 +359,7 @@ impl Visitors {
         else {
             return;
         };
-        let Some(message) = narrow(Arc::unwrap_or_clone(message), &contact.1) else { return };
+        let Some(message) = self.shown(workspace_id, Arc::unwrap_or_clone(message), &contact.1) else { return };
         let frame = encode(&VisitorServerFrame::Msg(message.clone()));
         for guest in guests.iter().filter(|guest| guest.workspace_id == workspace_id) {
             guest.give(&message, &frame);

@@ -10,7 +10,7 @@ use ingest::commands::Commands;
 use rand::RngExt;
 use schemas::api::problem::ErrorCode;
 use schemas::command::{Actor, Command, CommandRecord, DeliveryReport, InboundMessage};
-use schemas::message::{Body, DeliveryStatus};
+use schemas::message::{Attachment, Body, DeliveryStatus};
 use schemas::socket::{
     EphemeralKind, MAX_CLIENT_MESSAGE_BYTES, PROTOCOL_VERSION, VisitorAuth, VisitorClientFrame, VisitorServerFrame,
 };
@@ -34,6 +34,8 @@ use crate::realtime::{Inner, Open};
 const MISSED_HEARTBEATS: u8 = 2;
 /// The most characters of a message's key.
 const MAX_KEY_CHARS: usize = 64;
+/// The most files of a message.
+const MAX_FILES: usize = 10;
 /// Typing of a visitor is not passed on again within this time.
 const TYPING_PAUSE: Duration = Duration::from_secs(2);
 
@@ -175,7 +177,11 @@ impl VisitorSession {
             (VisitorClientFrame::Hb, _) => {}
             (VisitorClientFrame::Auth(_), true) => self.connection().close(CloseCode::BadFrame),
             (_, false) => self.connection().close(CloseCode::AuthTimeout),
-            (VisitorClientFrame::Send { id, key, text }, true) => match self.write(key, text).await {
+            (VisitorClientFrame::Upload { id }, true) => match self.allow_upload() {
+                Ok((url, max_bytes)) => self.send(&VisitorServerFrame::Upload { id, url, max_bytes }),
+                Err(refusal) => self.refuse(id, refusal),
+            },
+            (VisitorClientFrame::Send { id, key, text, files }, true) => match self.write(key, text, &files).await {
                 Ok(()) => self.send(&VisitorServerFrame::Ok { id }),
                 Err(refusal) => self.refuse(id, refusal),
             },
@@ -272,20 +278,20 @@ impl VisitorSession {
     }
 
     /// Takes a message of the visitor; returns once it is durable.
-    async fn write(&self, key: String, text: String) -> Result<(), Refusal> {
+    async fn write(&self, key: String, text: String, files: &[String]) -> Result<(), Refusal> {
         let Some(known) = &self.known else { return Err(Refusal::unavailable()) };
         if key.is_empty() || key.chars().count() > MAX_KEY_CHARS {
             let reason = format!("key: give 1 to {MAX_KEY_CHARS} characters");
             return Err(Refusal::new(ErrorCode::InvalidValue, reason));
         }
         let limit = self.site.channel.medium.text_limit_chars();
-        if text.trim().is_empty() || text.contains('\0') || text.chars().count() > limit {
+        let says_nothing = text.trim().is_empty() && files.is_empty();
+        if says_nothing || text.contains('\0') || text.chars().count() > limit {
             let reason = format!("text: give 1 to {limit} characters, none of them U+0000");
             return Err(Refusal::new(ErrorCode::InvalidValue, reason));
         }
-        self.inner.visitors.allow(&known.seat.contact, self.slot.address, Instant::now()).map_err(|after_ms| {
-            Refusal::temporary(ErrorCode::RateLimited, "too many messages: wait a little", after_ms)
-        })?;
+        let attachments = self.attachments(files)?;
+        self.allow(known)?;
         // Sockets live long: the channel may have been switched off since this one was opened.
         match Site::find(&self.inner, self.site.channel.id).await {
             Ok(Some(_)) => {}
@@ -306,11 +312,38 @@ impl VisitorSession {
             email: known.visitor.told.email.clone(),
             to: self.site.channel.address.clone(),
             profile_name: known.visitor.told.name.clone(),
-            body: Body::text(text),
+            body: Body { attachments, ..Body::text(text) },
             opt_out: None,
         });
         let record = self.record(Command::ReceiveMessage { channel_id, message });
         self.commands().append(&record).await.map(drop).map_err(|error| refusal_of(&error))
+    }
+
+    fn allow(&self, known: &Known) -> Result<(), Refusal> {
+        self.inner.visitors.allow(&known.seat.contact, self.slot.address, Instant::now()).map_err(|after_ms| {
+            Refusal::temporary(ErrorCode::RateLimited, "too many messages: wait a little", after_ms)
+        })
+    }
+
+    /// Where the visitor may upload a file, and how large it may be.
+    fn allow_upload(&self) -> Result<(String, u64), Refusal> {
+        let (Some(known), Some(files)) = (&self.known, &self.inner.visitors.files) else {
+            return Err(Refusal::unavailable());
+        };
+        self.allow(known)?;
+        let channel = &self.site.channel;
+        Ok((files.upload_address(channel.workspace_id, channel.id), files.max_bytes as u64))
+    }
+
+    /// The files that the visitor has uploaded.
+    fn attachments(&self, urls: &[String]) -> Result<Vec<Attachment>, Refusal> {
+        let workspace_id = self.site.channel.workspace_id;
+        let of_ours = |url: &String| self.inner.visitors.files.as_ref()?.attached(workspace_id, url);
+        let found: Option<Vec<_>> = urls.iter().map(of_ours).collect();
+        found.filter(|found| found.len() <= MAX_FILES).ok_or_else(|| {
+            let reason = format!("files: give at most {MAX_FILES} addresses that uploads were answered with");
+            Refusal::new(ErrorCode::InvalidValue, reason)
+        })
     }
 
     fn commands(&self) -> &Commands {

@@ -9,7 +9,7 @@ use schemas::Timestamp;
 use schemas::command::{Actor, Command, InboundMessage};
 use schemas::conversation::Status;
 use schemas::event::{Event, Outcome, Rejection, StatusReason};
-use schemas::message::{Author, Body, Direction};
+use schemas::message::{Author, Body, Direction, SentimentLabel};
 use schemas::tables as t;
 use storage::clock::Clock;
 use storage::tables::{Key, Scan, Tables};
@@ -97,6 +97,28 @@ async fn what_a_visitor_tells_of_themselves_is_on_the_contact_and_stays_there() 
         })
         .collect();
     assert_eq!(emails, [None, Some("amal@shop.example".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_contacts_message_says_how_it_sounds_and_the_conversation_how_the_last_one_did() {
+    let hub = Hub::new().await;
+    hub.add_agent(user(1), 5, true).await;
+    hub.receive(sms(), "SM1", CUSTOMER, "طلبي متأخر ولا أحد يرد، خدمة سيئة جدا").await;
+    hub.settle().await;
+    let id = hub.conversation().await.id;
+    let first = hub.message(id, 1).await.sentiment.unwrap();
+    assert_eq!(first.label, SentimentLabel::Negative);
+    assert!((-1.0..0.0).contains(&first.score), "{first:?}");
+    assert_eq!(hub.conversation().await.sentiment, Some(SentimentLabel::Negative));
+    // What agents write is not judged, and a message without a text takes nothing back.
+    hub.reply(user(1), id, "Thank you so much, this is wonderful!").await;
+    hub.receive(sms(), "SM2", CUSTOMER, " ").await;
+    hub.settle().await;
+    assert_eq!((hub.message(id, 2).await.sentiment, hub.message(id, 3).await.sentiment), (None, None));
+    assert_eq!(hub.conversation().await.sentiment, Some(SentimentLabel::Negative));
+    hub.receive(sms(), "SM3", CUSTOMER, "Thank you so much, this is wonderful!").await;
+    hub.settle().await;
+    assert_eq!(hub.conversation().await.sentiment, Some(SentimentLabel::Positive));
 }
 
 #[tokio::test]
