@@ -149,7 +149,11 @@ pub const METRICS: &[(MetricKind, &str, &str)] = &[
     ),
     (Counter, "saler_tables_request_failures_total", "Requests to the servers of the tables that failed, by operation"),
     (Counter, "saler_tables_refused_writes_total", "Writes that the tables refused"),
-    (Counter, "saler_tables_requests_total", "Requests to the servers of the tables: reads, writes, conditional writes"),
+    (
+        Counter,
+        "saler_tables_requests_total",
+        "Requests to the servers of the tables: reads, writes, conditional writes",
+    ),
     (Counter, "saler_tables_rows_written_total", "Rows written to the servers of the tables"),
     (Gauge, "saler_tables_stalled", "1 while the tables wait for the disk"),
     (Counter, "saler_tables_stalls_total", "Times that the tables waited for the disk"),
