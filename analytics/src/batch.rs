@@ -285,6 +285,7 @@ fn facts(workspace: &str, rows: &WorkspaceRows) -> Result<RecordBatch, ArrowErro
             texts(facts.iter().map(|fact| fact.to_agent_id.map(|id| id.to_string()))),
             texts(facts.iter().map(|fact| fact.actor_id.map(|id| id.to_string()))),
             instants(facts.iter().map(|fact| Some(fact.end_at))),
+            Arc::new(facts.iter().map(|fact| fact.business_micros.map(seconds)).collect::<Float64Array>()),
         ],
     )
 }

@@ -39,6 +39,11 @@ pub struct ParseHistogramError {
 }
 
 impl Histogram {
+    /// One that holds none.
+    pub const fn new() -> Self {
+        Self(BTreeMap::new())
+    }
+
     /// Counts one duration, in microseconds.
     pub fn record(&mut self, micros: i64) {
         let micros = as_f64(micros);

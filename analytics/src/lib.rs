@@ -11,7 +11,6 @@ pub mod batch;
 mod board;
 pub mod fold;
 pub mod histogram;
-pub mod hours;
 pub mod kpi;
 pub mod rows;
 mod scan;

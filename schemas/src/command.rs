@@ -10,6 +10,7 @@ use crate::contact::Identity;
 use crate::conversation::{ConversationChanges, Priority, Status};
 use crate::desk::SettingChange;
 use crate::message::{Author, Body, DeliveryError, DeliveryStatus};
+use crate::service::ServiceSetting;
 use crate::workspace::{Agent, Availability};
 use crate::{ChannelId, CommandId, ContactId, ConversationId, MessageId, Timestamp, UserId, WorkspaceId};
 
@@ -321,6 +322,13 @@ pub enum Command {
         /// As they are now.
         agent: Agent,
     },
+    /// A setting of how the workspace serves its customers was changed.
+    ConfigureService {
+        /// As it is now.
+        setting: Box<ServiceSetting>,
+        /// Grows with every change of this kind.
+        version: u64,
+    },
     /// An agent's presence changed.
     SetPresence {
         /// Whose.
@@ -393,6 +401,7 @@ impl Command {
             | Self::AnnounceSetting { .. }
             | Self::ConfigureChannel { .. }
             | Self::ConfigureAgent { .. }
+            | Self::ConfigureService { .. }
             | Self::SetPresence { .. }
             | Self::Lost => None,
         }

@@ -14,6 +14,7 @@ use crate::contact::Contact;
 use crate::conversation::{Conversation, Priority, Status};
 use crate::desk::{Notification, SettingChange};
 use crate::message::{DeliveryError, DeliveryStatus, Direction, Message};
+use crate::service::ServiceSetting;
 use crate::workspace::{Agent, Availability};
 use crate::{ChannelId, CommandId, ConversationId, EventId, MessageId, TeamId, Timestamp, UserId, WorkspaceId};
 
@@ -262,6 +263,13 @@ pub enum Event {
         /// As they are now.
         agent: Agent,
     },
+    /// A setting of how the workspace serves its customers was changed.
+    ServiceConfigured {
+        /// As it is now.
+        setting: Box<ServiceSetting>,
+        /// Grows with every change of this kind.
+        version: u64,
+    },
     /// An agent's presence changed.
     AgentPresenceChanged {
         /// Whose.
@@ -349,6 +357,7 @@ impl Event {
             Self::DeliveryParked { .. } => "delivery_parked",
             Self::ChannelConfigured { .. } => "channel_configured",
             Self::AgentConfigured { .. } => "agent_configured",
+            Self::ServiceConfigured { .. } => "service_configured",
             Self::AgentPresenceChanged { .. } => "agent_presence_changed",
             Self::CountsChanged { .. } => "counts_changed",
             Self::NotificationAdded { .. } => "notification_added",

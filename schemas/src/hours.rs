@@ -1,4 +1,4 @@
-//! Business hours: when a workspace is at work. How long that is between two instants is computed by analytics.
+//! Business hours: when a workspace is at work. How long that is between two instants, [`crate::calendar`] computes.
 
 use serde::{Deserialize, Serialize};
 

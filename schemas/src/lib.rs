@@ -25,10 +25,13 @@ pub mod workspace;
 pub mod governance;
 pub mod policy;
 
+pub mod calendar;
 pub mod command;
 pub mod event;
 pub mod hours;
 pub mod kpi;
+pub mod service;
+pub mod zone;
 
 pub mod tables;
 

@@ -274,6 +274,11 @@ tables! {
     NOTIFICATIONS = "notifications" (WORKSPACE, uuid("user_id")) (int("number")) Descending (BODY);
     /// How many notifications people have had, and which of them they have read.
     NOTIFICATION_MARKS = "notification_marks" (WORKSPACE) (uuid("user_id")) Ascending (BODY);
+
+    // How a workspace serves its customers.
+
+    /// Settings of the service as the engine knows them, by kind: written by the engine.
+    ENGINE_SERVICE = "engine_service" (WORKSPACE) (text("kind")) Ascending (BODY);
 }
 
 impl Table {

@@ -19,6 +19,9 @@ pub struct Workspace {
     /// When it is at work; absent if that is not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub business_hours: Option<BusinessHours>,
+    /// Grows with every change of the time zone and the business hours, so that an old change never overwrites a newer one.
+    #[serde(default)]
+    pub version: u64,
     /// When it was made.
     pub created_at: Timestamp,
 }

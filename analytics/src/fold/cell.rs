@@ -25,7 +25,8 @@ pub struct CellKey {
 }
 
 /// What a cell counts. A sum of several cells is exact.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Count {
     /// Messages that contacts sent.
     MessagesIn,
@@ -106,7 +107,8 @@ impl Count {
 }
 
 /// A kind of durations that a cell holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Lasting {
     /// First responses.
     FirstResponse,
@@ -118,12 +120,44 @@ pub enum Lasting {
     ResolutionTime,
     /// How long an agent had a conversation before it was resolved.
     HandleTime,
+    /// First responses in business time.
+    FirstResponseBusiness,
+    /// Waits that ended in an answer, in business time.
+    ReplyTimeBusiness,
+    /// Waits that ended without one, in business time.
+    AbandonedWaitBusiness,
+    /// From opening to resolving, in business time.
+    ResolutionTimeBusiness,
+    /// How long an agent had a conversation before it was resolved, in business time.
+    HandleTimeBusiness,
 }
 
 impl Lasting {
     /// Every kind, in the order of a cell.
-    pub const ALL: [Self; 5] =
-        [Self::FirstResponse, Self::ReplyTime, Self::AbandonedWait, Self::ResolutionTime, Self::HandleTime];
+    pub const ALL: [Self; 10] = [
+        Self::FirstResponse,
+        Self::ReplyTime,
+        Self::AbandonedWait,
+        Self::ResolutionTime,
+        Self::HandleTime,
+        Self::FirstResponseBusiness,
+        Self::ReplyTimeBusiness,
+        Self::AbandonedWaitBusiness,
+        Self::ResolutionTimeBusiness,
+        Self::HandleTimeBusiness,
+    ];
+
+    /// The same in business time.
+    #[must_use]
+    pub const fn in_business_time(self) -> Self {
+        match self {
+            Self::FirstResponse | Self::FirstResponseBusiness => Self::FirstResponseBusiness,
+            Self::ReplyTime | Self::ReplyTimeBusiness => Self::ReplyTimeBusiness,
+            Self::AbandonedWait | Self::AbandonedWaitBusiness => Self::AbandonedWaitBusiness,
+            Self::ResolutionTime | Self::ResolutionTimeBusiness => Self::ResolutionTimeBusiness,
+            Self::HandleTime | Self::HandleTimeBusiness => Self::HandleTimeBusiness,
+        }
+    }
 
     /// Its columns: how many, their sum in microseconds, their histogram.
     pub const fn columns(self) -> [&'static str; 3] {
@@ -133,6 +167,19 @@ impl Lasting {
             Self::AbandonedWait => ["abandoned_waits", "abandoned_wait_micros", "abandoned_wait_hist"],
             Self::ResolutionTime => ["resolutions", "resolution_time_micros", "resolution_time_hist"],
             Self::HandleTime => ["handlings", "handle_time_micros", "handle_time_hist"],
+            Self::FirstResponseBusiness => {
+                ["business_first_responses", "business_first_response_micros", "business_first_response_hist"]
+            }
+            Self::ReplyTimeBusiness => ["business_replies", "business_reply_time_micros", "business_reply_time_hist"],
+            Self::AbandonedWaitBusiness => {
+                ["business_abandoned_waits", "business_abandoned_wait_micros", "business_abandoned_wait_hist"]
+            }
+            Self::ResolutionTimeBusiness => {
+                ["business_resolutions", "business_resolution_time_micros", "business_resolution_time_hist"]
+            }
+            Self::HandleTimeBusiness => {
+                ["business_handlings", "business_handle_time_micros", "business_handle_time_hist"]
+            }
         }
     }
 }
@@ -162,73 +209,79 @@ impl Durations {
         self.histogram.subtract(&other.histogram);
         self.micros = self.micros.saturating_sub(other.micros);
     }
+
+    fn is_empty(&self) -> bool {
+        self.histogram.is_empty() && self.micros == 0
+    }
 }
 
-/// What happened.
+/// No durations.
+static NO_DURATIONS: Durations = Durations { histogram: Histogram::new(), micros: 0 };
+
+/// What happened. Most cells count few things, so only what is not zero is there.
 ///
 /// How messages are delivered counts in the minute in which they were written: a change of status takes one from what the
 /// message was and adds one to what it is, so that such a count may fall.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
 pub struct Cell {
-    counts: [i64; Count::ALL.len()],
-    durations: [Durations; Lasting::ALL.len()],
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    counts: BTreeMap<Count, i64>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    durations: BTreeMap<Lasting, Durations>,
 }
 
 impl Cell {
     /// Adds to a count.
     pub fn add(&mut self, count: Count, amount: i64) {
-        if let Some(mine) = self.counts.get_mut(count as usize) {
-            *mine = mine.saturating_add(amount);
+        let mine = self.counts.entry(count).or_insert(0);
+        *mine = mine.saturating_add(amount);
+        if *mine == 0 {
+            self.counts.remove(&count);
         }
     }
 
     /// Adds a duration, in microseconds.
     pub fn record(&mut self, lasting: Lasting, micros: i64) {
-        if let Some(mine) = self.durations.get_mut(lasting as usize) {
-            mine.record(micros);
-        }
+        self.durations.entry(lasting).or_default().record(micros);
     }
 
     /// A count.
     pub fn count(&self, count: Count) -> i64 {
-        self.counts.get(count as usize).copied().unwrap_or(0)
+        self.counts.get(&count).copied().unwrap_or(0)
     }
 
     /// The durations of a kind.
     pub fn durations(&self, lasting: Lasting) -> &Durations {
-        let [first_response, reply_time, abandoned_wait, resolution_time, handle_time] = &self.durations;
-        match lasting {
-            Lasting::FirstResponse => first_response,
-            Lasting::ReplyTime => reply_time,
-            Lasting::AbandonedWait => abandoned_wait,
-            Lasting::ResolutionTime => resolution_time,
-            Lasting::HandleTime => handle_time,
-        }
+        self.durations.get(&lasting).unwrap_or(&NO_DURATIONS)
     }
 
     /// Adds what `other` counts.
     pub fn merge(&mut self, other: &Self) {
-        for (mine, other) in self.counts.iter_mut().zip(other.counts) {
-            *mine = mine.saturating_add(other);
+        for (count, amount) in &other.counts {
+            self.add(*count, *amount);
         }
-        for (mine, other) in self.durations.iter_mut().zip(&other.durations) {
-            mine.merge(other);
+        for (lasting, durations) in &other.durations {
+            self.durations.entry(*lasting).or_default().merge(durations);
         }
     }
 
     /// Takes away what `other` counts, which must have been added before.
     pub fn subtract(&mut self, other: &Self) {
-        for (mine, other) in self.counts.iter_mut().zip(other.counts) {
-            *mine = mine.saturating_sub(other);
+        for (count, amount) in &other.counts {
+            self.add(*count, amount.saturating_neg());
         }
-        for (mine, other) in self.durations.iter_mut().zip(&other.durations) {
-            mine.subtract(other);
+        for (lasting, durations) in &other.durations {
+            let mine = self.durations.entry(*lasting).or_default();
+            mine.subtract(durations);
+            if mine.is_empty() {
+                self.durations.remove(lasting);
+            }
         }
     }
 
-    fn is_empty(&self) -> bool {
-        *self == Self::default()
+    /// Whether it counts nothing.
+    pub fn is_empty(&self) -> bool {
+        self.counts.is_empty() && self.durations.is_empty()
     }
 }
 

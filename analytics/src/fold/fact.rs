@@ -91,6 +91,9 @@ pub struct Fact {
     pub end_at: Timestamp,
     /// How long it took, in microseconds, never below zero; `None` if its beginning is not known.
     pub micros: Option<i64>,
+    /// How much of that was business time, by the hours that held at its end, in microseconds; `None` if there were none, or
+    /// if its beginning is not known.
+    pub business_micros: Option<i64>,
 }
 
 /// From one instant to another in microseconds; nothing if the second is earlier, as clocks of several machines allow.

@@ -14,6 +14,7 @@ pub mod state;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use schemas::calendar::{Calendar, business_micros};
 use schemas::command::Actor;
 use schemas::conversation::{Conversation, Status};
 use schemas::event::{AssignmentReason, Event, EventRecord, Source};
@@ -28,7 +29,7 @@ use self::state::{ConversationState, FirstResponse, WorkspaceFold, WorkspaceSnap
 use crate::rows::{AssignmentRow, DeliveryRow, MessageRow, WorkspaceRows};
 
 /// The version of a snapshot. Raised when the fold's rules change, so that all is derived again from the log.
-pub const FOLD_VERSION: u16 = 3;
+pub const FOLD_VERSION: u16 = 4;
 
 /// A snapshot cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -73,14 +74,12 @@ impl Fold {
         self.advance(minute_of(record.at));
         let EventRecord { workspace_id, at, id, actor, event, conversation, .. } = record;
         let Some(conversation) = conversation else {
-            // What is about no conversation: contacts have a table; channels, members and presence are not counted yet.
-            if let Event::ContactCreated { contact } | Event::ContactUpdated { contact } = event {
-                rows.put_contact(contact, offset, at);
-            }
+            self.apply_to_workspace(workspace_id, offset, at, event, rows);
             return true;
         };
         let workspace = self.workspaces.entry(workspace_id).or_default();
         workspace.revision += 1;
+        let calendar = workspace.calendar();
         let before = workspace.take(conversation.id);
         let known = before.is_some();
         let mut step = Step {
@@ -90,6 +89,7 @@ impl Fold {
             conversation: &conversation,
             state: before.unwrap_or_else(|| ConversationState::unknown(&conversation)),
             known,
+            calendar: calendar.as_deref(),
             window: &mut workspace.window,
             rows,
         };
@@ -99,6 +99,27 @@ impl Fold {
         workspace.put(conversation.id, state);
         rows.put_conversation(Arc::unwrap_or_clone(conversation), offset, at);
         true
+    }
+
+    /// Applies an event that is about no conversation: contacts have a table, hours are remembered; channels, members and
+    /// presence are not counted.
+    fn apply_to_workspace(
+        &mut self,
+        workspace_id: WorkspaceId,
+        offset: u64,
+        at: Timestamp,
+        event: Event,
+        rows: &mut WorkspaceRows,
+    ) {
+        match event {
+            Event::ContactCreated { contact } | Event::ContactUpdated { contact } => {
+                rows.put_contact(contact, offset, at);
+            }
+            Event::ServiceConfigured { setting, .. } => {
+                self.workspaces.entry(workspace_id).or_default().set_hours(*setting);
+            }
+            _ => {}
+        }
     }
 
     /// What is remembered of a workspace.
@@ -165,6 +186,8 @@ struct Step<'a> {
     state: ConversationState,
     /// Whether anything was known of it before the event.
     known: bool,
+    /// The business hours that hold at the event.
+    calendar: Option<&'a Calendar>,
     window: &'a mut cell::Window,
     rows: &'a mut WorkspaceRows,
 }
@@ -173,7 +196,7 @@ impl Step<'_> {
     fn event(&mut self, event: Event) {
         let holder = self.conversation.assignee.filter(|_| self.conversation.status == Status::Open);
         if self.state.holder() != holder {
-            self.state.let_go(self.at);
+            self.state.let_go(self.at, self.calendar);
         }
         match event {
             Event::ConversationCreated { initiated } => self.created(initiated),
@@ -246,12 +269,10 @@ impl Step<'_> {
         self.count(Some(agent), Count::MessagesOutHuman);
         if let FirstResponse::Runs(since) = self.state.first_response {
             self.state.first_response = FirstResponse::Settled;
-            let micros = self.fact(FactKind::FirstResponse, Some(agent), Some(since));
-            self.record(Some(agent), Lasting::FirstResponse, micros);
+            self.lasted(FactKind::FirstResponse, Lasting::FirstResponse, Some(agent), since);
         }
         if let Some(since) = self.waiting_before() {
-            let micros = self.fact(FactKind::ReplyTime, Some(agent), Some(since));
-            self.record(Some(agent), Lasting::ReplyTime, micros);
+            self.lasted(FactKind::ReplyTime, Lasting::ReplyTime, Some(agent), since);
         }
     }
 
@@ -298,17 +319,16 @@ impl Step<'_> {
 
     fn resolved(&mut self, assignee: Option<UserId>) {
         let agent = assignee.or_else(|| self.actor_id());
-        let micros = self.fact(FactKind::Resolution, agent, Some(self.conversation.opened_at));
         self.count(agent, Count::Resolved);
-        self.record(agent, Lasting::ResolutionTime, micros);
+        self.lasted(FactKind::Resolution, Lasting::ResolutionTime, agent, self.conversation.opened_at);
         if let Some(since) = self.waiting_before() {
-            let micros = self.fact(FactKind::AbandonedWait, assignee, Some(since));
-            self.record(assignee, Lasting::AbandonedWait, micros);
+            self.lasted(FactKind::AbandonedWait, Lasting::AbandonedWait, assignee, since);
         }
         for (agent, holding) in std::mem::take(&mut self.state.held) {
             let fact = self.new_fact(FactKind::Handling, Some(agent), Some(holding.since));
-            self.rows.push_fact(Fact { micros: Some(holding.micros), ..fact });
-            self.record(Some(agent), Lasting::HandleTime, holding.micros);
+            let (micros, business_micros) = (Some(holding.micros), holding.business_micros);
+            self.rows.push_fact(Fact { micros, business_micros, ..fact });
+            self.record(Some(agent), Lasting::HandleTime, holding.micros, business_micros);
         }
     }
 
@@ -358,12 +378,17 @@ impl Step<'_> {
         self.conversation.labels.iter().cloned().collect()
     }
 
-    /// Adds a fact that ends now and returns how long it took, in microseconds.
-    fn fact(&mut self, kind: FactKind, agent_id: Option<UserId>, start_at: Option<Timestamp>) -> i64 {
+    /// Adds a fact that ends now.
+    fn fact(&mut self, kind: FactKind, agent_id: Option<UserId>, start_at: Option<Timestamp>) {
         let fact = self.new_fact(kind, agent_id, start_at);
-        let micros = fact.micros.unwrap_or(0);
         self.rows.push_fact(fact);
-        micros
+    }
+
+    /// Adds a fact that ends now, and counts how long it took.
+    fn lasted(&mut self, kind: FactKind, lasting: Lasting, agent_id: Option<UserId>, start_at: Timestamp) {
+        let fact = self.new_fact(kind, agent_id, Some(start_at));
+        self.record(agent_id, lasting, fact.micros.unwrap_or(0), fact.business_micros);
+        self.rows.push_fact(fact);
     }
 
     fn new_fact(&self, kind: FactKind, agent_id: Option<UserId>, start_at: Option<Timestamp>) -> Fact {
@@ -381,6 +406,7 @@ impl Step<'_> {
             start_at,
             end_at: self.at,
             micros: start_at.map(|start| micros_from(start, self.at)),
+            business_micros: start_at.and_then(|start| business_micros(self.calendar, start, self.at)),
         }
     }
 
@@ -390,9 +416,12 @@ impl Step<'_> {
         self.add(agent_id, &delta);
     }
 
-    fn record(&mut self, agent_id: Option<UserId>, lasting: Lasting, micros: i64) {
+    fn record(&mut self, agent_id: Option<UserId>, lasting: Lasting, micros: i64, business_micros: Option<i64>) {
         let mut delta = Cell::default();
         delta.record(lasting, micros);
+        if let Some(micros) = business_micros {
+            delta.record(lasting.in_business_time(), micros);
+        }
         self.add(agent_id, &delta);
     }
 

@@ -1,8 +1,11 @@
 //! What the fold remembers of a conversation, and of a workspace.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use schemas::calendar::{Calendar, business_micros};
 use schemas::conversation::{Conversation, Status};
+use schemas::service::ServiceSetting;
 use schemas::{ChannelId, ConversationId, Timestamp, UserId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +69,9 @@ pub struct Holding {
     pub since: Timestamp,
     /// How long they held it, in microseconds; what still runs not counted.
     pub micros: i64,
+    /// How much of that was business time; `None` if some of it was when no hours were set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub business_micros: Option<i64>,
 }
 
 impl ConversationState {
@@ -97,10 +103,13 @@ impl ConversationState {
     }
 
     /// Ends the holding that runs, at this instant.
-    pub fn let_go(&mut self, at: Timestamp) {
+    pub fn let_go(&mut self, at: Timestamp, calendar: Option<&Calendar>) {
         if let (Some(holder), Some(since)) = (self.holder(), self.held_since.take()) {
-            let holding = self.held.entry(holder).or_insert(Holding { since, micros: 0 });
+            let nothing = Holding { since, micros: 0, business_micros: Some(0) };
+            let holding = self.held.entry(holder).or_insert(nothing);
             holding.micros = holding.micros.saturating_add(micros_from(since, at));
+            let business = business_micros(calendar, since, at);
+            holding.business_micros = holding.business_micros.zip(business).map(|(sum, more)| sum.saturating_add(more));
         }
     }
 
@@ -143,11 +152,26 @@ pub struct WorkspaceFold {
     pub gauges: Gauges,
     /// What happened in the last 24 hours.
     pub window: Window,
+    /// When it is at work, as it last said.
+    hours: Option<ServiceSetting>,
+    /// The calendar of these hours; follows from them.
+    calendar: Option<Arc<Calendar>>,
     /// Grows with each event; begins at 0 with each process.
     pub revision: u64,
 }
 
 impl WorkspaceFold {
+    /// Takes over when the workspace is at work.
+    pub fn set_hours(&mut self, hours: ServiceSetting) {
+        self.calendar = hours.calendar().map(Arc::new);
+        self.hours = Some(hours);
+    }
+
+    /// The hours that hold now.
+    pub fn calendar(&self) -> Option<Arc<Calendar>> {
+        self.calendar.clone()
+    }
+
     /// Forgets a conversation's state and returns it, counted out of everything.
     pub fn take(&mut self, id: ConversationId) -> Option<ConversationState> {
         let state = self.conversations.remove(&id)?;
@@ -174,7 +198,7 @@ impl WorkspaceFold {
 
     /// Whether there is nothing to remember.
     pub fn is_empty(&self) -> bool {
-        self.conversations.is_empty() && self.window.is_empty()
+        self.conversations.is_empty() && self.window.is_empty() && self.hours.is_none()
     }
 }
 
@@ -183,6 +207,9 @@ impl WorkspaceFold {
 pub struct WorkspaceSnapshot {
     /// Whose.
     pub workspace_id: WorkspaceId,
+    /// When it is at work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hours: Option<ServiceSetting>,
     /// Its conversations.
     pub conversations: Vec<(ConversationId, ConversationState)>,
     /// Its cells.
@@ -194,6 +221,7 @@ impl WorkspaceSnapshot {
     pub fn of(workspace_id: WorkspaceId, workspace: &WorkspaceFold) -> Self {
         Self {
             workspace_id,
+            hours: workspace.hours.clone(),
             conversations: workspace.conversations.iter().map(|(id, state)| (*id, state.clone())).collect(),
             cells: workspace.window.cells().map(|(minute, key, cell)| (minute, key, cell.clone())).collect(),
         }
@@ -202,6 +230,9 @@ impl WorkspaceSnapshot {
     /// The workspace as it was.
     pub fn restore(self) -> (WorkspaceId, WorkspaceFold) {
         let mut workspace = WorkspaceFold::default();
+        if let Some(hours) = self.hours {
+            workspace.set_hours(hours);
+        }
         for (id, state) in self.conversations {
             workspace.put(id, state);
         }

@@ -11,7 +11,7 @@ macro_rules! files {
 }
 
 /// The files, in the order of the board.
-const FILES: [&str; 29] = files![
+const FILES: [&str; 34] = files![
     "messages_in",
     "messages_out",
     "messages_out_bot",
@@ -30,6 +30,11 @@ const FILES: [&str; 29] = files![
     "abandoned_wait",
     "resolution_time",
     "handle_time",
+    "first_response_business",
+    "reply_time_business",
+    "abandoned_wait_business",
+    "resolution_time_business",
+    "handle_time_business",
     "opened",
     "resolved",
     "reopened",

@@ -147,6 +147,7 @@ pub const CONVERSATION_FACTS: &Table = &Table {
         "to_agent_id" Text "id" from "conversation_assigned.to": "For a transfer, to whom it went; null otherwise.";
         "actor_id" Text "id" from "event.actor": "The person who caused it; null if it was a customer, a program of the hub or a timer.";
         "recorded_at" Instant "UTC" from "event.at": "When the hub recorded it in its log.";
+        "business_seconds" Float "seconds" from "fold": "How much of that was business time, by the hours that were set at its end; null if none were, never 0 for that.";
     },
 };
 
@@ -234,6 +235,21 @@ pub const KPI_MINUTE: &Table = &Table {
         "handlings" Int "times" from "fold": "How many handlings: how long a person had a conversation that was resolved.";
         "handle_time_micros" Int "microseconds" from "fold": "How long these handlings took together.";
         "handle_time_hist" Text "histogram of durations" from "fold": "Handlings as bin:count pairs; read it with hist_quantile(hist_merge(handle_time_hist), 0.5), which gives seconds within 1 %.";
+        "business_first_responses" Int "times" from "fold": "How many first responses while business hours were set.";
+        "business_first_response_micros" Int "microseconds" from "fold": "How long these first responses took together, in business time.";
+        "business_first_response_hist" Text "histogram of durations" from "fold": "First responses in business time as bin:count pairs; read it with hist_quantile(hist_merge(business_first_response_hist), 0.5), which gives seconds within 1 %.";
+        "business_replies" Int "times" from "fold": "How many answered waits while business hours were set.";
+        "business_reply_time_micros" Int "microseconds" from "fold": "How long these answered waits took together, in business time.";
+        "business_reply_time_hist" Text "histogram of durations" from "fold": "Answered waits in business time as bin:count pairs; read it with hist_quantile(hist_merge(business_reply_time_hist), 0.5), which gives seconds within 1 %.";
+        "business_abandoned_waits" Int "times" from "fold": "How many abandoned waits while business hours were set.";
+        "business_abandoned_wait_micros" Int "microseconds" from "fold": "How long these abandoned waits took together, in business time.";
+        "business_abandoned_wait_hist" Text "histogram of durations" from "fold": "Abandoned waits in business time as bin:count pairs; read it with hist_quantile(hist_merge(business_abandoned_wait_hist), 0.5), which gives seconds within 1 %.";
+        "business_resolutions" Int "times" from "fold": "How many resolutions while business hours were set.";
+        "business_resolution_time_micros" Int "microseconds" from "fold": "How long these resolutions took together, in business time.";
+        "business_resolution_time_hist" Text "histogram of durations" from "fold": "Resolutions in business time as bin:count pairs; read it with hist_quantile(hist_merge(business_resolution_time_hist), 0.5), which gives seconds within 1 %.";
+        "business_handlings" Int "times" from "fold": "How many handlings while business hours were set.";
+        "business_handle_time_micros" Int "microseconds" from "fold": "How long these handlings took together, in business time.";
+        "business_handle_time_hist" Text "histogram of durations" from "fold": "Handlings in business time as bin:count pairs; read it with hist_quantile(hist_merge(business_handle_time_hist), 0.5), which gives seconds within 1 %.";
     },
 };
 

@@ -8,7 +8,9 @@ use schemas::command::Actor;
 use schemas::contact::{Contact, Identity};
 use schemas::conversation::{Conversation, LastMessage, Priority, Status};
 use schemas::event::{AssignmentReason, EVENT_VERSION, Event, EventRecord, Source, StatusReason};
+use schemas::hours::{BusinessHours, BusinessPeriod, Holiday, Weekday};
 use schemas::message::{Author, Body, DeliveryStatus, Direction, Message};
+use schemas::service::ServiceSetting;
 use schemas::{ChannelId, CommandId, ContactId, ConversationId, EventId, MessageId, Timestamp, UserId, WorkspaceId};
 
 /// 2026-11-22T09:30:00Z.
@@ -37,6 +39,8 @@ pub(crate) enum Op {
     Report(usize, DeliveryStatus),
     /// A clock that is behind: what follows happened some seconds earlier.
     Back(i64),
+    /// The workspace says when it is at work: one of [`hours`].
+    Hours(usize),
     /// Seconds go by.
     Wait(i64),
 }
@@ -72,8 +76,34 @@ pub(crate) fn histories(count: usize) -> impl Strategy<Value = Vec<Op>> {
         1 => pair.prop_map(|(c, a)| Op::Open(c, a)),
         3 => (conversation, status).prop_map(|(c, status)| Op::Report(c, status)),
         1 => (1..4_000_i64).prop_map(Op::Back),
+        1 => (0..HOURS).prop_map(Op::Hours),
     ];
     prop::collection::vec(op, 1..count)
+}
+
+/// How many hours there are to choose from.
+pub(crate) const HOURS: usize = 4;
+
+/// No hours, two periods a day with a holiday, nights that go on after midnight, all day long.
+pub(crate) fn hours(n: usize) -> ServiceSetting {
+    let all_week = |times: &[(&str, &str)]| {
+        let of_day = |weekday| {
+            times.iter().map(move |(opens, closes)| BusinessPeriod {
+                weekday,
+                opens: (*opens).to_owned(),
+                closes: (*closes).to_owned(),
+            })
+        };
+        Weekday::ALL.into_iter().flat_map(of_day).collect::<Vec<_>>()
+    };
+    let (time_zone, periods) = match n {
+        1 => ("Asia/Amman", all_week(&[("09:00", "13:00"), ("14:00", "18:30")])),
+        2 => ("America/New_York", all_week(&[("20:00", "02:00")])),
+        _ => ("UTC", all_week(&[("00:00", "24:00")])),
+    };
+    let holidays = vec![Holiday { date: "2026-11-23".to_owned(), name: String::new() }];
+    let hours = (n > 0).then_some(BusinessHours { periods, holidays });
+    ServiceSetting::Hours { time_zone: time_zone.to_owned(), hours }
 }
 
 /// A workspace and what has happened in it.
@@ -157,6 +187,10 @@ impl World {
                 self.status(c, Status::Open, StatusReason::Asked, Some(self.agents[a]));
             }
             Op::Report(c, to) => self.report(c, to),
+            Op::Hours(n) => {
+                let event = Event::ServiceConfigured { setting: Box::new(hours(n)), version: self.offset };
+                self.emit(None, None, event);
+            }
             Op::Reply(c, a) if self.conversations.contains_key(&c) => {
                 self.message(c, Direction::Outbound, Author::Agent { user_id: self.agents[a] });
             }

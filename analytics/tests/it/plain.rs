@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemas::calendar::Calendar;
 use schemas::command::Actor;
 use schemas::conversation::{Conversation, Status};
-use schemas::event::{Event, EventRecord};
+use schemas::event::{Event, EventRecord, Source};
 use schemas::kpi::KpiDimension;
 use schemas::message::{Author, DeliveryStatus, Direction};
 use schemas::{ConversationId, MessageId, Timestamp, UserId};
@@ -38,16 +39,44 @@ impl Thing {
 /// Everything that counts in a history, in which some events may stand more than once.
 pub(crate) fn things(events: &[EventRecord]) -> Vec<Thing> {
     let mut seen = BTreeSet::new();
+    let mut hours = Vec::new();
     let mut by_conversation: BTreeMap<ConversationId, Vec<&EventRecord>> = BTreeMap::new();
     for event in events.iter().filter(|event| seen.insert(event.source)) {
+        if let Event::ServiceConfigured { setting, .. } = &event.event {
+            hours.push((event.source, setting.calendar()));
+        }
         if let Some(conversation) = &event.conversation {
             by_conversation.entry(conversation.id).or_default().push(event);
         }
     }
-    by_conversation.values().flat_map(|history| of_conversation(history)).collect()
+    let hours = Hours(hours);
+    by_conversation.values().flat_map(|history| of_conversation(history, &hours)).collect()
 }
 
-fn of_conversation(history: &[&EventRecord]) -> Vec<Thing> {
+/// When the workspace was at work, as it said from each event on.
+struct Hours(Vec<(Source, Option<Calendar>)>);
+
+impl Hours {
+    /// The hours that held at an event.
+    fn at(&self, record: &EventRecord) -> Option<&Calendar> {
+        let said = self.0.iter().filter(|(source, _)| *source < record.source);
+        said.max_by_key(|(source, _)| *source).and_then(|(_, calendar)| calendar.as_ref())
+    }
+}
+
+/// The KPI that counts the same in business time.
+fn in_business_time(kpi: &str) -> Option<&'static str> {
+    Some(match kpi {
+        "first_response" => "first_response_business",
+        "reply_time" => "reply_time_business",
+        "abandoned_wait" => "abandoned_wait_business",
+        "resolution_time" => "resolution_time_business",
+        _ => return None,
+    })
+}
+
+#[expect(clippy::too_many_lines, reason = "one event after the other, as a person would read them")]
+fn of_conversation(history: &[&EventRecord], hours: &Hours) -> Vec<Thing> {
     let mut things = Vec::new();
     let mut began_by = None;
     let mut oldest_unanswered = None;
@@ -59,6 +88,9 @@ fn of_conversation(history: &[&EventRecord]) -> Vec<Thing> {
         let mut add = |kpi, agent: Option<UserId>, since: Option<Timestamp>| {
             let micros = since.map_or(0, |since| (record.at.unix_micros() - since.unix_micros()).max(0));
             things.push(thing(kpi, record, now, agent, micros));
+            if let (Some(kpi), Some(since), Some(calendar)) = (in_business_time(kpi), since, hours.at(record)) {
+                things.push(thing(kpi, record, now, agent, calendar.micros_between(since, record.at)));
+            }
         };
         match &record.event {
             Event::ConversationCreated { initiated } => {
@@ -100,8 +132,11 @@ fn of_conversation(history: &[&EventRecord]) -> Vec<Thing> {
                 if let Some(since) = oldest_unanswered.take() {
                     add("abandoned_wait", now.assignee, Some(since));
                 }
-                for (agent, micros) in held(&history[opened_index..=index]) {
+                for (agent, (micros, business)) in held(&history[opened_index..=index], hours) {
                     things.push(thing("handle_time", record, now, Some(agent), micros));
+                    let business =
+                        business.map(|micros| thing("handle_time_business", record, now, Some(agent), micros));
+                    things.extend(business);
                 }
             }
             Event::ConversationStatusChanged { from: Status::Resolved, .. } => {
@@ -160,8 +195,9 @@ fn thing(kpi: &'static str, record: &EventRecord, now: &Conversation, agent: Opt
     }
 }
 
-/// How long each person had a conversation, open and theirs, from the first of these events to the last.
-fn held(history: &[&EventRecord]) -> BTreeMap<UserId, i64> {
+/// How long each person had a conversation, open and theirs, from the first of these events to the last; also in business
+/// time, if hours were set whenever they gave it away.
+fn held(history: &[&EventRecord], hours: &Hours) -> BTreeMap<UserId, (i64, Option<i64>)> {
     let holder = |record: &EventRecord| {
         let now = record.conversation.as_deref().unwrap();
         now.assignee.filter(|_| now.status == Status::Open)
@@ -172,7 +208,10 @@ fn held(history: &[&EventRecord]) -> BTreeMap<UserId, i64> {
         let now = holder(record);
         if stretch.map(|(agent, _)| agent) != now {
             if let Some((agent, since)) = stretch {
-                *held.entry(agent).or_insert(0) += (record.at.unix_micros() - since.unix_micros()).max(0);
+                let (clock, business) = held.entry(agent).or_insert((0, Some(0)));
+                *clock += (record.at.unix_micros() - since.unix_micros()).max(0);
+                let more = hours.at(record).map(|calendar| calendar.micros_between(since, record.at));
+                *business = business.zip(more).map(|(sum, more)| sum + more);
             }
             stretch = now.map(|agent| (agent, record.at));
         }

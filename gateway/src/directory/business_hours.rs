@@ -20,6 +20,7 @@ impl Directory {
     ) -> Result<Workspace, DirectoryError> {
         let mut workspace = self.workspace(workspace_id).await?;
         workspace.business_hours = hours;
+        workspace.version += 1;
         self.put(vec![(WORKSPACES, Row::new(Key::of([workspace_id.into()])).with_body(&workspace)?)]).await?;
         Ok(workspace)
     }

@@ -1,15 +1,16 @@
-//! Tells the conversation engine what it needs to know of channels and members: no secrets, always as commands.
+//! Tells the conversation engine what it needs to know of channels, members and the service: no secrets, always as commands.
 //!
 //! A change is stored first and appended then. A crash between the two is healed at the next start: [`reconcile`] appends
-//! again whatever the engine's own rows do not show. An old change never overwrites a newer one, since channels carry a
-//! version and members are told whole.
+//! again whatever the engine's own rows do not show. An old change never overwrites a newer one, since channels and
+//! settings of the service carry a version and members are told whole.
 
 use ingest::commands::Commands;
 use schemas::WorkspaceId;
 use schemas::channel::Channel;
 use schemas::command::{Actor, Command, CommandRecord};
-use schemas::tables::{AGENTS, ENGINE_CHANNELS};
-use schemas::workspace::Agent;
+use schemas::service::{ServiceSetting, VersionedSetting};
+use schemas::tables::{AGENTS, ENGINE_CHANNELS, ENGINE_SERVICE};
+use schemas::workspace::{Agent, Workspace};
 use storage::log::LogError;
 use storage::tables::TablesError;
 
@@ -36,7 +37,19 @@ pub fn configure_agent(commands: &Commands, workspace_id: WorkspaceId, actor: Ac
     commands.record(workspace_id, actor, Command::ConfigureAgent { agent })
 }
 
-/// Appends for every workspace what the engine's rows do not show of channels and members. Returns how many commands.
+/// The command that tells when a workspace is at work.
+pub fn configure_hours(commands: &Commands, actor: Actor, workspace: &Workspace) -> CommandRecord {
+    let VersionedSetting { setting, version } = hours_of(workspace);
+    commands.record(workspace.id, actor, Command::ConfigureService { setting: Box::new(setting), version })
+}
+
+fn hours_of(workspace: &Workspace) -> VersionedSetting {
+    let (time_zone, hours) = (workspace.time_zone.clone(), workspace.business_hours.clone());
+    VersionedSetting { version: workspace.version, setting: ServiceSetting::Hours { time_zone, hours } }
+}
+
+/// Appends for every workspace what the engine's rows do not show of channels, members and the service. Returns how many
+/// commands.
 ///
 /// # Errors
 /// See [`PropagateError`].
@@ -58,12 +71,38 @@ pub async fn reconcile(directory: &Directory, commands: &Commands) -> Result<usi
                 missing.push(configure_agent(commands, workspace_id, Actor::System, agent));
             }
         }
+        missing.extend(missing_settings(directory, commands, workspace_id).await?);
         if !missing.is_empty() {
             commands.append_all(&missing).await?;
             appended += missing.len();
         }
     }
     Ok(appended)
+}
+
+async fn missing_settings(
+    directory: &Directory,
+    commands: &Commands,
+    workspace_id: WorkspaceId,
+) -> Result<Vec<CommandRecord>, PropagateError> {
+    let known: Vec<VersionedSetting> = directory.entities(ENGINE_SERVICE, vec![workspace_id.into()]).await?;
+    let is_known = |wanted: &VersionedSetting| {
+        known.iter().any(|known| known.setting.kind() == wanted.setting.kind() && known.version >= wanted.version)
+    };
+    let mut missing = Vec::new();
+    // A workspace whose row is gone has nothing to tell.
+    let workspace = match directory.workspace(workspace_id).await {
+        Ok(workspace) => workspace,
+        Err(super::DirectoryError::Tables(error)) => return Err(error.into()),
+        Err(_absent) => return Ok(missing),
+    };
+    if workspace.business_hours.is_some() || workspace.version > 0 {
+        let hours = hours_of(&workspace);
+        if !is_known(&hours) {
+            missing.push(configure_hours(commands, Actor::System, &workspace));
+        }
+    }
+    Ok(missing)
 }
 
 fn says_the_same(known: &Agent, agent: &Agent) -> bool {

@@ -20,6 +20,7 @@ impl Directory {
             name: checked_text("name", name, 1, 100)?,
             time_zone: checked_time_zone(time_zone.unwrap_or("UTC"))?,
             business_hours: None,
+            version: 0,
             created_at: at,
         };
         self.put(vec![
@@ -65,6 +66,7 @@ impl Directory {
         }
         if let Some(time_zone) = time_zone {
             workspace.time_zone = checked_time_zone(time_zone)?;
+            workspace.version += 1;
         }
         self.put(vec![(WORKSPACES, Row::new(Key::of([workspace_id.into()])).with_body(&workspace)?)]).await?;
         Ok(workspace)

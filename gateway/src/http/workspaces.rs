@@ -10,6 +10,7 @@ use schemas::desk::SettingChange;
 use schemas::policy::Action;
 use schemas::workspace::{Role, Workspace};
 
+use super::business_hours;
 use super::commands::{actor, announce};
 use super::cursor::page_limit;
 use super::error::ApiError;
@@ -84,6 +85,9 @@ pub async fn change(
     own(&caller, path.0)?;
     let WorkspaceChange { name, time_zone } = body.0;
     let changed = state.directory.change_workspace(caller.workspace_id, name.as_deref(), time_zone.as_deref()).await?;
+    if time_zone.is_some() {
+        business_hours::tell_engine(&state, &caller, &changed).await?;
+    }
     Ok(web::Json(changed))
 }
 

@@ -146,7 +146,7 @@ pub(crate) fn read(partition: u32, record: &Record) -> Result<(Entry, Peeked), s
         ("contact_created" | "contact_updated", _) => Audience::Contacts,
         ("agent_presence_changed" | "agent_configured", _) => Audience::Members,
         ("channel_configured", _) => Audience::Admins,
-        ("counts_changed", _) => Audience::Desk,
+        ("counts_changed" | "service_configured", _) => Audience::Desk,
         ("setting_changed", _) => peek.event.user_id.map_or(Audience::Desk, Audience::Person),
         ("notification_added" | "notifications_read", _) => {
             peek.event.user_id.map_or(Audience::Nobody, Audience::Person)

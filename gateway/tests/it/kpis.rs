@@ -4,7 +4,8 @@ use reqwest::Method;
 use schemas::workspace::Role;
 use serde_json::{Value, json};
 
-use crate::app::TestApp;
+use crate::app::{Tenant, TestApp};
+use crate::ws_client::WsClient;
 
 const TOKEN: (&str, &str) = ("SALER_ANALYTICS__TOKEN", "0123456789abcdef0123456789abcdef");
 /// The clock of the tests stands at 09:00 of that day.
@@ -77,6 +78,16 @@ async fn a_range_is_told_in_the_days_of_the_workspace_and_by_every_gateway_alike
     app.stop().await;
 }
 
+/// A socket of the owner that listens to the desk.
+async fn desk(app: &TestApp, tenant: &Tenant) -> WsClient {
+    let address = app.base.strip_prefix("http://").unwrap().parse().unwrap();
+    let mut socket = WsClient::open(address, "/api/v1/socket", None).await.unwrap();
+    socket.until("hello").await;
+    socket.send(&json!({ "op": "auth", "id": 1, "token": tenant.tokens[&Role::Owner], "subs": ["desk"] })).await;
+    socket.until("ready").await;
+    socket
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn business_hours_are_checked_kept_and_removed() {
     let app = TestApp::start().await;
@@ -92,8 +103,13 @@ async fn business_hours_are_checked_kept_and_removed() {
     });
     assert_eq!(app.get(&tenant, Role::Agent, &workspace).await.expect(200)["business_hours"], json!(null));
     let put = async |body: &Value| app.call(Method::PUT, &tenant, Role::Owner, &path, Some(body)).await;
+    let mut desk = desk(&app, &tenant).await;
     let set = put(&hours).await.expect(200);
     assert_eq!(set["business_hours"], hours);
+    // Whoever counts learns of them in their place among the other events.
+    let told = desk.until("ev").await["d"]["event"].take();
+    assert_eq!((&told["type"], &told["version"]), (&json!("service_configured"), &json!(1)));
+    assert_eq!(told["setting"], json!({ "kind": "hours", "time_zone": "UTC", "hours": hours }));
     assert_eq!(app.get(&tenant, Role::Agent, &workspace).await.expect(200), set);
     let overlapping = json!({ "periods": [
         { "weekday": "sunday", "opens": "20:00", "closes": "08:00" }, { "weekday": "monday", "opens": "07:00", "closes": "12:00" },
@@ -108,6 +124,8 @@ async fn business_hours_are_checked_kept_and_removed() {
     let renamed = app.call(Method::PATCH, &tenant, Role::Owner, &workspace, Some(&json!({ "name": "B" }))).await;
     assert_eq!(renamed.expect(200)["business_hours"], hours);
     app.call(Method::DELETE, &tenant, Role::Owner, &path, None).await.expect(204);
+    let told = desk.until("ev").await["d"]["event"].take();
+    assert_eq!((&told["version"], &told["setting"]["hours"]), (&json!(2), &json!(null)));
     assert_eq!(app.get(&tenant, Role::Owner, &workspace).await.expect(200)["business_hours"], json!(null));
     app.stop().await;
 }

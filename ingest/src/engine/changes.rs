@@ -15,6 +15,7 @@ use schemas::workspace::Agent;
 use schemas::{ChannelId, ContactId, ConversationId, MessageId, Timestamp, UserId, WorkspaceId};
 
 use super::evolve::holder;
+use super::service::Service;
 use super::state::{KeyRecord, MessageRef, Need, State, StoredConversation, WorkspaceState};
 use crate::outbound::pending::PendingSend;
 
@@ -40,6 +41,7 @@ pub struct Changes {
     pub(super) pending: BTreeMap<(WorkspaceId, MessageId), Option<PendingSend>>,
     pub(super) agents: BTreeMap<(WorkspaceId, UserId), Agent>,
     pub(super) channels: BTreeMap<(WorkspaceId, ChannelId), Channel>,
+    pub(super) service: BTreeMap<WorkspaceId, Arc<Service>>,
     pub(super) queue: BTreeMap<(WorkspaceId, Timestamp, ConversationId), bool>,
     pub(super) timers: BTreeMap<(WorkspaceId, Timer), bool>,
     /// How many conversations stand in views; 0 for an empty one.
@@ -78,6 +80,7 @@ impl Changes {
         self.pending.extend(later.pending);
         self.agents.extend(later.agents);
         self.channels.extend(later.channels);
+        self.service.extend(later.service);
         self.queue.extend(later.queue);
         self.timers.extend(later.timers);
         self.counts.extend(later.counts);
@@ -156,6 +159,9 @@ impl Changes {
                 workspace.channels.insert(*channel_id, channel.clone());
             });
         }
+        for (workspace_id, service) in &self.service {
+            state.with_workspace(*workspace_id, |workspace| workspace.service = Arc::clone(service));
+        }
         for ((workspace_id, queued_at, conversation_id), queued) in &self.queue {
             state.with_workspace(*workspace_id, |workspace| {
                 if *queued {
@@ -210,6 +216,14 @@ impl<'a> View<'a> {
         match self.changes.agents.get(&(self.workspace_id, id)) {
             Some(agent) => Ok(Some(agent)),
             None => Ok(self.workspace()?.agents.get(&id)),
+        }
+    }
+
+    /// How the workspace serves its customers.
+    pub(super) fn service(&self) -> Found<&Arc<Service>> {
+        match self.changes.service.get(&self.workspace_id) {
+            Some(service) => Ok(service),
+            None => Ok(&self.workspace()?.service),
         }
     }
 

@@ -265,6 +265,7 @@ impl<'a> Decider<'a> {
                 Ok(())
             }
             Command::ConfigureAgent { agent } => self.configure_agent(agent),
+            Command::ConfigureService { setting, version } => self.configure_service(setting, *version),
             Command::SetPresence { user_id, availability, connected, gateway } => {
                 self.set_presence(*user_id, *availability, connected.map(|connected| (connected, gateway.as_str())))
             }

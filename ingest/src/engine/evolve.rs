@@ -15,9 +15,9 @@ use schemas::message::{Author, DeliveryStatus, Direction, Message};
 use schemas::{CommandId, ConversationId, Timestamp, UserId};
 
 use super::changes::{ChangedConversation, Found, View};
-use super::counts;
 use super::decide::scoped_key;
 use super::state::{KeyRecord, MessageRef, RECENT_INBOUND, StoredConversation};
+use super::{counts, service};
 use crate::outbound::pending::PendingSend;
 
 /// How many people's reading is kept with a conversation; beyond, those who read least are forgotten.
@@ -149,6 +149,10 @@ pub(super) fn entities(
         }
         Event::AgentConfigured { agent } => {
             view.changes.agents.insert((workspace_id, agent.user_id), agent.clone());
+        }
+        Event::ServiceConfigured { setting, version } => {
+            let changed = service::with(view.service()?, setting, *version);
+            view.changes.service.insert(workspace_id, changed);
         }
         Event::AgentPresenceChanged { user_id, availability, connected, gateways } => {
             if let Some(mut agent) = view.agent(*user_id)?.cloned() {

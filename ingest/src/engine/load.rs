@@ -13,6 +13,7 @@ use storage::tables::{Key, Row, Scan, Tables, TablesError};
 
 use super::counts::counted_in;
 use super::rows::{view_of, views_of_all};
+use super::service::Service;
 use super::state::{EnginePart, MessageRef, Need, State, StoredConversation, WorkspaceState};
 use crate::outbound::pending::PendingSend;
 
@@ -143,6 +144,11 @@ impl Loader {
             agents.insert(agent.user_id, agent);
         }
         workspace.agents = agents;
+        let mut service = Service::default();
+        for row in scan_all(self.tables.as_ref(), t::ENGINE_SERVICE, vec![id.into()]).await? {
+            service.put(row.body(t::ENGINE_SERVICE)?);
+        }
+        workspace.service = Arc::new(service);
         for row in scan_all(self.tables.as_ref(), t::ASSIGNMENT_QUEUE, vec![id.into()]).await? {
             if let [Value::Timestamp(at), Value::Uuid(bytes)] = row.key.clustering.as_slice() {
                 workspace.queue.insert((*at, ConversationId::from_bytes(*bytes)));

@@ -23,6 +23,7 @@ mod reports;
 mod rows;
 mod run;
 mod send;
+mod service;
 mod state;
 mod sweep;
 mod timers;

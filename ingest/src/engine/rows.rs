@@ -95,6 +95,12 @@ impl Changes {
         for ((w, id), channel) in &self.channels {
             put_or_delete(&mut batch, t::ENGINE_CHANNELS, Key::of([(*w).into()]).at([(*id).into()]), Some(channel))?;
         }
+        for (w, service) in &self.service {
+            for (kind, setting) in service.settings() {
+                let key = Key::of([(*w).into()]).at([kind.into()]);
+                put_or_delete(&mut batch, t::ENGINE_SERVICE, key, Some(setting))?;
+            }
+        }
         self.put_desk(&mut batch)?;
         self.put_indexes(&mut batch, partition);
         Ok(batch)

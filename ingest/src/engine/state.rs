@@ -18,6 +18,7 @@ use schemas::workspace::Agent;
 use schemas::{ChannelId, CommandId, ContactId, ConversationId, MessageId, Timestamp, UserId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 
+use super::service::Service;
 use crate::outbound::pending::PendingSend;
 
 /// How many entities of each kind a partition keeps in memory. A conversation takes about 1 KB.
@@ -121,6 +122,8 @@ pub(super) struct WorkspaceState {
     pub agents: BTreeMap<UserId, Agent>,
     /// Open conversations that wait for automatic assignment, longest waiting first.
     pub queue: BTreeSet<(Timestamp, ConversationId)>,
+    /// How it serves its customers.
+    pub service: Arc<Service>,
     /// How many conversations stand in each view; empty views are absent.
     pub counts: BTreeMap<String, u64>,
     /// Whether the counts stand in no rows yet.

@@ -18,7 +18,9 @@ use schemas::conversation::{Conversation, ConversationChanges, LabelChanges, Las
 use schemas::desk::{Notification, NotificationKind, SavedView, SettingChange, ViewFilters};
 use schemas::event::{AssignmentReason, EVENT_VERSION, Event, EventRecord, Outcome, Rejection, Source, StatusReason};
 use schemas::governance::{AuditEntry, ErasureRequest, ErasureStatus, ExternalIdentity};
+use schemas::hours::{BusinessHours, BusinessPeriod, Holiday, Weekday};
 use schemas::message::{Attachment, Author, Body, DeliveryError, DeliveryStatus, Direction, Location, Message};
+use schemas::service::ServiceSetting;
 use schemas::workspace::{Agent, Availability, Role, Team};
 use schemas::{
     AuditEntryId, ChannelId, CommandId, ContactId, ConversationId, ErasureRequestId, EventId, MessageId, SavedViewId,
@@ -110,6 +112,20 @@ fn agent() -> Agent {
         gateways: BTreeSet::new(),
         open_conversations: 2,
         last_assigned: 41,
+    }
+}
+
+fn hours() -> ServiceSetting {
+    ServiceSetting::Hours {
+        time_zone: "Asia/Amman".to_owned(),
+        hours: Some(BusinessHours {
+            periods: vec![BusinessPeriod {
+                weekday: Weekday::Sunday,
+                opens: "09:00".to_owned(),
+                closes: "17:00".to_owned(),
+            }],
+            holidays: vec![Holiday { date: "2026-12-25".to_owned(), name: "عطلة".to_owned() }],
+        }),
     }
 }
 
@@ -249,6 +265,7 @@ fn commands() -> Vec<Command> {
         },
         Command::ConfigureChannel { channel: channel() },
         Command::ConfigureAgent { agent: agent() },
+        Command::ConfigureService { setting: Box::new(hours()), version: 2 },
         Command::SetPresence {
             user_id,
             availability: Some(Availability::Away),
@@ -300,6 +317,7 @@ fn events() -> Vec<Event> {
         Event::DeliveryParked { channel_id: channel_id(), report: report() },
         Event::ChannelConfigured { channel: channel() },
         Event::AgentConfigured { agent: agent() },
+        Event::ServiceConfigured { setting: Box::new(hours()), version: 2 },
         Event::AgentPresenceChanged {
             user_id,
             availability: Availability::Busy,

@@ -1,4 +1,4 @@
-/** When the workspace is open. Nothing is counted in these hours yet. */
+/** When the workspace is open: what business time is. */
 import { Plus, X } from 'lucide-react'
 import { useMemo, useState } from 'react'
 import { live } from '../../app/live'

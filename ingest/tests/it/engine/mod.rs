@@ -7,3 +7,4 @@ mod desk;
 mod hub;
 mod lost_end;
 mod properties;
+mod service;

@@ -11,9 +11,9 @@ use std::collections::BTreeSet;
 
 use chrono::{Datelike, Days, NaiveDate, NaiveTime};
 use chrono_tz::Tz;
-use schemas::Timestamp;
-use schemas::hours::{BusinessHours, BusinessPeriod};
 
+use crate::Timestamp;
+use crate::hours::{BusinessHours, BusinessPeriod};
 use crate::zone::{earliest, local};
 
 /// The most periods of a week.
@@ -209,10 +209,9 @@ fn minutes(text: &str) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-    use schemas::hours::{Holiday, Weekday};
-
     use super::*;
+    use crate::hours::{Holiday, Weekday};
+    use proptest::prelude::*;
 
     fn period(weekday: Weekday, opens: &str, closes: &str) -> BusinessPeriod {
         BusinessPeriod { weekday, opens: opens.to_owned(), closes: closes.to_owned() }
