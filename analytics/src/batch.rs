@@ -11,11 +11,12 @@ use schemas::contact::Contact;
 use schemas::conversation::Priority;
 use schemas::kpi::KpiDefinition;
 use schemas::message::{Author, DeliveryStatus};
+use schemas::sla::SlaState;
 use schemas::{Timestamp, WorkspaceId};
 use sentiment::Model;
 
 use crate::fold::cell::{Cell, Count, Lasting};
-use crate::rows::WorkspaceRows;
+use crate::rows::{SlaRow, WorkspaceRows};
 use crate::schema::{self, Table};
 
 /// The rows of one workspace as a batch for each table that has any, in the order of [`schema::STORED`].
@@ -34,6 +35,7 @@ pub fn batches(
         (schema::CONVERSATIONS, conversations(&workspace, rows)?),
         (schema::CONVERSATION_FACTS, facts(&workspace, rows)?),
         (schema::ASSIGNMENTS, assignments(&workspace, rows)?),
+        (schema::SLA, promises(&workspace, rows)?),
         (schema::CONTACTS, contacts(&workspace, rows)?),
         (schema::KPI_MINUTE, cells(&workspace, rows)?),
     ];
@@ -211,6 +213,36 @@ fn assignments(workspace: &str, rows: &WorkspaceRows) -> Result<RecordBatch, Arr
     )
 }
 
+fn promises(workspace: &str, rows: &WorkspaceRows) -> Result<RecordBatch, ArrowError> {
+    let rows: Vec<_> = rows.promises().collect();
+    let goal = |row: &&SlaRow| u64::from(row.clock.goal_seconds);
+    batch(
+        schema::SLA,
+        vec![
+            texts(rows.iter().map(|_| Some(workspace))),
+            texts(rows.iter().map(|row| Some(row.id.to_string()))),
+            ints(rows.iter().map(|row| row.version)),
+            texts(rows.iter().map(|row| Some(row.conversation_id.to_string()))),
+            texts(rows.iter().map(|row| Some(row.channel_id.to_string()))),
+            texts(rows.iter().map(|row| Some(row.contact_id.to_string()))),
+            texts(rows.iter().map(|row| row.agent_id.map(|id| id.to_string()))),
+            lists(rows.iter().map(|row| row.labels.iter())),
+            texts(rows.iter().map(|row| Some(priority(row.priority)))),
+            texts(rows.iter().map(|row| Some(row.clock.policy_id.to_string()))),
+            texts(rows.iter().map(|row| Some(row.clock.target.as_str()))),
+            texts(rows.iter().map(|row| Some(row.state))),
+            ints(rows.iter().map(goal)),
+            Arc::new(rows.iter().map(|row| Some(row.clock.business_time)).collect::<BooleanArray>()),
+            instants(rows.iter().map(|row| Some(row.clock.started_at))),
+            instants(rows.iter().map(|row| row.clock.due_at)),
+            Arc::new(rows.iter().map(|row| Some(row.clock.warned)).collect::<BooleanArray>()),
+            instants(rows.iter().map(|row| row.breached_at())),
+            instants(rows.iter().map(|row| row.ended_at)),
+            instants(rows.iter().map(|row| Some(row.updated_at))),
+        ],
+    )
+}
+
 fn contacts(workspace: &str, rows: &WorkspaceRows) -> Result<RecordBatch, ArrowError> {
     let rows: Vec<_> = rows.contacts().collect();
     let all = || rows.iter().map(|row| &row.contact);
@@ -262,6 +294,9 @@ fn conversations(workspace: &str, rows: &WorkspaceRows) -> Result<RecordBatch, A
             ints(all().map(|conversation| conversation.last_seq)),
             ints(all().map(|conversation| conversation.inbound_count)),
             instants(rows.iter().map(|row| Some(row.updated_at))),
+            texts(all().map(|conversation| conversation.team.map(|id| id.to_string()))),
+            texts(all().map(|conversation| conversation.sla.as_ref().map(|sla| sla_state(sla.state)))),
+            instants(all().map(|conversation| conversation.sla.as_ref().and_then(|sla| sla.next_due_at))),
         ],
     )
 }
@@ -364,6 +399,14 @@ const fn priority(priority: Priority) -> &'static str {
         Priority::Normal => "normal",
         Priority::High => "high",
         Priority::Urgent => "urgent",
+    }
+}
+
+const fn sla_state(state: SlaState) -> &'static str {
+    match state {
+        SlaState::OnTrack => "on_track",
+        SlaState::AtRisk => "at_risk",
+        SlaState::Breached => "breached",
     }
 }
 

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use schemas::contact::Contact;
-use schemas::conversation::Conversation;
+use schemas::conversation::{Conversation, Priority};
 use schemas::message::{DeliveryStatus, Message};
+use schemas::sla::SlaClock;
 use schemas::{ChannelId, ContactId, ConversationId, EventId, MessageId, Timestamp, UserId};
 use sentiment::Sentiment;
 
@@ -109,6 +110,35 @@ pub struct ConversationRow {
     pub conversation: Conversation,
 }
 
+/// A promise of service levels as it stood after an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlaRow {
+    /// Derived from the conversation, what was promised and from when on.
+    pub id: EventId,
+    /// The offset of the event: of two rows of a promise, the one with the larger version counts.
+    pub version: u64,
+    /// In which conversation.
+    pub conversation_id: ConversationId,
+    /// On which channel.
+    pub channel_id: ChannelId,
+    /// To whom.
+    pub contact_id: ContactId,
+    /// To whom it is credited.
+    pub agent_id: Option<UserId>,
+    /// The conversation's labels, sorted.
+    pub labels: Vec<String>,
+    /// The conversation's priority.
+    pub priority: Priority,
+    /// How it stands.
+    pub state: &'static str,
+    /// When it ended, if it did.
+    pub ended_at: Option<Timestamp>,
+    /// What was promised, from when on, and when it is due.
+    pub clock: SlaClock,
+    /// When the event happened.
+    pub updated_at: Timestamp,
+}
+
 /// By what the cells of a minute are told apart in tables: also by the labels of the conversation at that moment, sorted.
 pub type RowKey = (i64, CellKey, Vec<String>);
 
@@ -121,6 +151,7 @@ pub struct WorkspaceRows {
     conversations: BTreeMap<ConversationId, ConversationRow>,
     contacts: BTreeMap<ContactId, ContactRow>,
     facts: Vec<Fact>,
+    promises: BTreeMap<EventId, SlaRow>,
     cells: BTreeMap<RowKey, Cell>,
     bytes: usize,
     revision: u64,
@@ -174,6 +205,15 @@ impl WorkspaceRows {
         }
     }
 
+    /// Sets how a promise stands now.
+    pub fn put_promise(&mut self, row: SlaRow) {
+        if self.promises.insert(row.id, row).is_none() {
+            self.grow(0);
+        } else {
+            self.grow_by_nothing();
+        }
+    }
+
     /// Adds to a cell.
     pub fn add_cell(&mut self, minute: i64, key: CellKey, labels: Vec<String>, delta: &Cell) {
         let before = self.cells.len();
@@ -210,6 +250,11 @@ impl WorkspaceRows {
         self.conversations.values()
     }
 
+    /// The last state of each promise that changed, by id.
+    pub fn promises(&self) -> impl ExactSizeIterator<Item = &SlaRow> {
+        self.promises.values()
+    }
+
     /// Facts, in the order of their events.
     pub fn facts(&self) -> &[Fact] {
         &self.facts
@@ -228,6 +273,7 @@ impl WorkspaceRows {
             + self.conversations.len()
             + self.contacts.len()
             + self.facts.len()
+            + self.promises.len()
             + self.cells.len()
     }
 

@@ -158,17 +158,20 @@ pub enum TimerKind {
     SnoozeEnds,
     /// Whoever holds the conversation handles none any more: it and their others are to be released.
     HolderLeft,
+    /// Something that was promised is due, or soon will be.
+    Sla,
 }
 
 impl TimerKind {
     /// Every kind.
-    pub const ALL: [Self; 2] = [Self::SnoozeEnds, Self::HolderLeft];
+    pub const ALL: [Self; 3] = [Self::SnoozeEnds, Self::HolderLeft, Self::Sla];
 
     /// The name in tables.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::SnoozeEnds => "snooze_ends",
             Self::HolderLeft => "holder_left",
+            Self::Sla => "sla",
         }
     }
 }

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::message::{Author, Direction, SentimentLabel};
+use crate::sla::ConversationSla;
 use crate::workspace::Role;
 use crate::{ChannelId, ContactId, ConversationId, TeamId, Timestamp, UserId};
 
 /// Where a conversation stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Needs people.
@@ -143,6 +144,9 @@ pub struct Conversation {
     /// Until when free text may be sent; `None` where the medium has no window or the contact has not written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_window_until: Option<Timestamp>,
+    /// The promises of service levels that hold for it, if there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sla: Option<ConversationSla>,
     /// How many messages the contact has sent.
     #[serde(default)]
     pub inbound_count: u64,

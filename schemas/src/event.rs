@@ -15,8 +15,11 @@ use crate::conversation::{Conversation, Priority, Status};
 use crate::desk::{Notification, SettingChange};
 use crate::message::{DeliveryError, DeliveryStatus, Direction, Message};
 use crate::service::ServiceSetting;
+use crate::sla::{SlaChange, SlaTarget};
 use crate::workspace::{Agent, Availability};
-use crate::{ChannelId, CommandId, ConversationId, EventId, MessageId, TeamId, Timestamp, UserId, WorkspaceId};
+use crate::{
+    ChannelId, CommandId, ConversationId, EventId, MessageId, SlaPolicyId, TeamId, Timestamp, UserId, WorkspaceId,
+};
 
 /// The version of [`EventRecord`] that this code writes. Raised only if old readers would misread the record.
 pub const EVENT_VERSION: u16 = 1;
@@ -57,6 +60,9 @@ pub struct EventRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Conversation>)]
     pub conversation: Option<Arc<Conversation>>,
+    /// What it did to the conversation's promises of service levels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sla: Vec<SlaChange>,
 }
 
 /// Why a status changed.
@@ -191,6 +197,25 @@ pub enum Event {
         /// Taken off.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         removed: Vec<String>,
+    },
+    /// Most of the time in which something was promised is used up. Whatever else happens to a conversation at that moment or
+    /// later follows it.
+    SlaWarned {
+        /// What was promised.
+        target: SlaTarget,
+        /// By which policy.
+        policy_id: SlaPolicyId,
+        /// When it is due.
+        due_at: Timestamp,
+    },
+    /// What was promised did not come in time. Whatever else happens to a conversation at that moment or later follows it.
+    SlaBreached {
+        /// What was promised.
+        target: SlaTarget,
+        /// By which policy.
+        policy_id: SlaPolicyId,
+        /// When it was due: the moment that counts, however late it is recorded.
+        due_at: Timestamp,
     },
     /// A person has seen a conversation up to a message.
     ConversationRead {
@@ -349,6 +374,8 @@ impl Event {
             Self::ConversationTeamChanged { .. } => "conversation_team_changed",
             Self::ConversationPriorityChanged { .. } => "conversation_priority_changed",
             Self::ConversationLabelsChanged { .. } => "conversation_labels_changed",
+            Self::SlaWarned { .. } => "sla_warned",
+            Self::SlaBreached { .. } => "sla_breached",
             Self::ConversationRead { .. } => "conversation_read",
             Self::MessageAdded { .. } => "message_added",
             Self::MessageStatusChanged { .. } => "message_status_changed",

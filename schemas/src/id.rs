@@ -119,6 +119,10 @@ id!(
     ChannelId
 );
 id!(
+    /// A policy of service levels.
+    SlaPolicyId
+);
+id!(
     /// A customer, as one workspace knows them.
     ContactId
 );

@@ -31,6 +31,7 @@ pub mod event;
 pub mod hours;
 pub mod kpi;
 pub mod service;
+pub mod sla;
 pub mod zone;
 
 pub mod tables;
@@ -40,6 +41,6 @@ pub mod socket;
 
 pub use id::{
     AuditEntryId, ChannelId, CommandId, ContactId, ConversationId, DeadLetterId, ErasureRequestId, EventId, MessageId,
-    SavedViewId, SessionId, TeamId, TokenId, UserId, WorkspaceId,
+    SavedViewId, SessionId, SlaPolicyId, TeamId, TokenId, UserId, WorkspaceId,
 };
 pub use time::Timestamp;

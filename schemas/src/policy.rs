@@ -42,6 +42,8 @@ pub enum Action {
     ManageCannedReplies,
     /// Make, change and remove teams.
     ManageTeams,
+    /// Change what is promised to customers and how they are asked for their opinion.
+    ManageService,
     /// Share saved views, and change those that others share.
     ShareViews,
     /// See webhooks that could not be read.
@@ -56,7 +58,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::ReadWorkspace,
         Self::ManageWorkspace,
         Self::CreateWorkspaces,
@@ -74,6 +76,7 @@ impl Action {
         Self::ReadCannedReplies,
         Self::ManageCannedReplies,
         Self::ManageTeams,
+        Self::ManageService,
         Self::ShareViews,
         Self::ReadDeadLetters,
         Self::ManageDeadLetters,
@@ -101,6 +104,7 @@ impl Action {
             Self::ReadCannedReplies => "see canned replies",
             Self::ManageCannedReplies => "change canned replies",
             Self::ManageTeams => "change teams",
+            Self::ManageService => "change service levels",
             Self::ShareViews => "share views",
             Self::ReadDeadLetters => "see dead letters",
             Self::ManageDeadLetters => "replay or discard dead letters",
@@ -115,9 +119,11 @@ pub const fn allows(role: Role, action: Action) -> bool {
     use Role::{Admin, Agent, Analyst, Manager, Owner};
     match action {
         Action::ManageWorkspace | Action::CreateWorkspaces => matches!(role, Owner),
-        Action::ManageMembers | Action::ManageTeams | Action::ManageChannels | Action::ManageTokens => {
-            matches!(role, Owner | Admin)
-        }
+        Action::ManageMembers
+        | Action::ManageTeams
+        | Action::ManageService
+        | Action::ManageChannels
+        | Action::ManageTokens => matches!(role, Owner | Admin),
         Action::ManageLabels
         | Action::ManageCannedReplies
         | Action::ShareViews

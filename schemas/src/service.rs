@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::calendar::Calendar;
 use crate::hours::BusinessHours;
+use crate::sla::SlaPolicy;
 
 /// A setting, as it is now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -20,6 +21,11 @@ pub enum ServiceSetting {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         hours: Option<BusinessHours>,
     },
+    /// What is promised to customers.
+    Sla {
+        /// The policies; the first that matches a conversation holds for it.
+        policies: Vec<SlaPolicy>,
+    },
 }
 
 impl ServiceSetting {
@@ -27,13 +33,14 @@ impl ServiceSetting {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Hours { .. } => "hours",
+            Self::Sla { .. } => "sla",
         }
     }
 
     /// The calendar of these hours; `None` for other settings, if there are no hours, or if they cannot be (whoever set them
     /// has checked that they can).
     pub fn calendar(&self) -> Option<Calendar> {
-        let Self::Hours { time_zone, hours } = self;
+        let Self::Hours { time_zone, hours } = self else { return None };
         Calendar::new(hours.as_ref()?, time_zone.parse().ok()?).ok()
     }
 }

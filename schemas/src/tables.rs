@@ -277,6 +277,8 @@ tables! {
 
     // How a workspace serves its customers.
 
+    /// Settings of the service, by kind, with a version that every change compares: written by the gateway.
+    SERVICE_SETTINGS = "service_settings" (WORKSPACE) (text("kind")) Ascending (int("version"), BODY);
     /// Settings of the service as the engine knows them, by kind: written by the engine.
     ENGINE_SERVICE = "engine_service" (WORKSPACE) (text("kind")) Ascending (BODY);
 }

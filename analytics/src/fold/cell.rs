@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use schemas::message::DeliveryStatus;
+use schemas::sla::{SlaStep, SlaTarget};
 use schemas::{ChannelId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
@@ -60,11 +62,29 @@ pub enum Count {
     Neutral,
     /// Messages of contacts that sound positive.
     Positive,
+    /// First responses that were promised.
+    SlaFirstResponseApplied,
+    /// Those of them that came in time.
+    SlaFirstResponseMet,
+    /// Those of them that did not.
+    SlaFirstResponseMissed,
+    /// Next responses that were promised.
+    SlaNextResponseApplied,
+    /// Those of them that came in time.
+    SlaNextResponseMet,
+    /// Those of them that did not.
+    SlaNextResponseMissed,
+    /// Resolutions that were promised.
+    SlaResolutionApplied,
+    /// Those of them that came in time.
+    SlaResolutionMet,
+    /// Those of them that did not.
+    SlaResolutionMissed,
 }
 
 impl Count {
     /// Every count, in the order of a cell.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 25] = [
         Self::MessagesIn,
         Self::MessagesOutHuman,
         Self::MessagesOutBot,
@@ -81,7 +101,43 @@ impl Count {
         Self::Negative,
         Self::Neutral,
         Self::Positive,
+        Self::SlaFirstResponseApplied,
+        Self::SlaFirstResponseMet,
+        Self::SlaFirstResponseMissed,
+        Self::SlaNextResponseApplied,
+        Self::SlaNextResponseMet,
+        Self::SlaNextResponseMissed,
+        Self::SlaResolutionApplied,
+        Self::SlaResolutionMet,
+        Self::SlaResolutionMissed,
     ];
+
+    /// The count in which a message of this status stands; one that waits to be sent stands in none.
+    pub const fn of_delivery(status: DeliveryStatus) -> Option<Self> {
+        match status {
+            DeliveryStatus::Queued => None,
+            DeliveryStatus::Sent => Some(Self::Sent),
+            DeliveryStatus::Delivered => Some(Self::Delivered),
+            DeliveryStatus::Read => Some(Self::Read),
+            DeliveryStatus::Failed => Some(Self::Failed),
+        }
+    }
+
+    /// What a step of a promise counts as, if as anything.
+    pub const fn of_promise(target: SlaTarget, step: SlaStep) -> Option<Self> {
+        Some(match (target, step) {
+            (SlaTarget::FirstResponse, SlaStep::Started) => Self::SlaFirstResponseApplied,
+            (SlaTarget::FirstResponse, SlaStep::Met) => Self::SlaFirstResponseMet,
+            (SlaTarget::FirstResponse, SlaStep::Breached) => Self::SlaFirstResponseMissed,
+            (SlaTarget::NextResponse, SlaStep::Started) => Self::SlaNextResponseApplied,
+            (SlaTarget::NextResponse, SlaStep::Met) => Self::SlaNextResponseMet,
+            (SlaTarget::NextResponse, SlaStep::Breached) => Self::SlaNextResponseMissed,
+            (SlaTarget::Resolution, SlaStep::Started) => Self::SlaResolutionApplied,
+            (SlaTarget::Resolution, SlaStep::Met) => Self::SlaResolutionMet,
+            (SlaTarget::Resolution, SlaStep::Breached) => Self::SlaResolutionMissed,
+            _ => return None,
+        })
+    }
 
     /// Its column.
     pub const fn column(self) -> &'static str {
@@ -102,6 +158,15 @@ impl Count {
             Self::Negative => "negative",
             Self::Neutral => "neutral",
             Self::Positive => "positive",
+            Self::SlaFirstResponseApplied => "sla_first_response_applied",
+            Self::SlaFirstResponseMet => "sla_first_response_met",
+            Self::SlaFirstResponseMissed => "sla_first_response_missed",
+            Self::SlaNextResponseApplied => "sla_next_response_applied",
+            Self::SlaNextResponseMet => "sla_next_response_met",
+            Self::SlaNextResponseMissed => "sla_next_response_missed",
+            Self::SlaResolutionApplied => "sla_resolution_applied",
+            Self::SlaResolutionMet => "sla_resolution_met",
+            Self::SlaResolutionMissed => "sla_resolution_missed",
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::conversation::Status;
+use schemas::sla::SlaState;
 use schemas::{ConversationId, Timestamp};
 
 use super::cell::CellKey;
@@ -19,6 +20,10 @@ pub struct Gauge {
     pub snoozed: u64,
     /// How many are open and unattended: the contact has written, and nobody has ever answered or they wait again.
     pub unattended: u64,
+    /// How many have a promise of service levels of which a warning was given, and none that is broken.
+    pub sla_at_risk: u64,
+    /// How many have a promise of service levels that is broken and has not ended.
+    pub sla_breached: u64,
     /// Those whose contact waits for an answer, by since when.
     waiting: BTreeSet<(Timestamp, ConversationId)>,
 }
@@ -43,6 +48,11 @@ impl Gauge {
         }
         if state.is_unattended() {
             self.unattended = combine(self.unattended, 1);
+        }
+        match state.sla {
+            Some(SlaState::AtRisk) => self.sla_at_risk = combine(self.sla_at_risk, 1),
+            Some(SlaState::Breached) => self.sla_breached = combine(self.sla_breached, 1),
+            Some(SlaState::OnTrack) | None => {}
         }
     }
 }

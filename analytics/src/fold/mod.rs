@@ -9,6 +9,7 @@
 pub mod cell;
 pub mod fact;
 pub mod gauge;
+mod promise;
 pub mod state;
 
 use std::collections::BTreeMap;
@@ -29,7 +30,7 @@ use self::state::{ConversationState, FirstResponse, WorkspaceFold, WorkspaceSnap
 use crate::rows::{AssignmentRow, DeliveryRow, MessageRow, WorkspaceRows};
 
 /// The version of a snapshot. Raised when the fold's rules change, so that all is derived again from the log.
-pub const FOLD_VERSION: u16 = 4;
+pub const FOLD_VERSION: u16 = 5;
 
 /// A snapshot cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +73,7 @@ impl Fold {
         }
         self.last_source = Some(record.source);
         self.advance(minute_of(record.at));
-        let EventRecord { workspace_id, at, id, actor, event, conversation, .. } = record;
+        let EventRecord { workspace_id, at, id, actor, event, conversation, sla, .. } = record;
         let Some(conversation) = conversation else {
             self.apply_to_workspace(workspace_id, offset, at, event, rows);
             return true;
@@ -85,6 +86,7 @@ impl Fold {
         let mut step = Step {
             id,
             at,
+            offset,
             actor: &actor,
             conversation: &conversation,
             state: before.unwrap_or_else(|| ConversationState::unknown(&conversation)),
@@ -93,6 +95,7 @@ impl Fold {
             window: &mut workspace.window,
             rows,
         };
+        step.promises(sla, &event);
         step.event(event);
         let mut state = step.state;
         state.follow(&conversation, at);
@@ -179,6 +182,7 @@ impl Fold {
 struct Step<'a> {
     id: EventId,
     at: Timestamp,
+    offset: u64,
     actor: &'a Actor,
     /// As it is after the event.
     conversation: &'a Conversation,
@@ -337,7 +341,7 @@ impl Step<'_> {
     fn delivery(&mut self, delivery: Delivery) {
         let mut delta = Cell::default();
         for (status, amount) in [(delivery.from, -1), (Some(delivery.to), 1)] {
-            if let Some(count) = status.and_then(delivery_count) {
+            if let Some(count) = status.and_then(Count::of_delivery) {
                 delta.add(count, amount);
             }
         }
@@ -426,8 +430,13 @@ impl Step<'_> {
     }
 
     fn add(&mut self, agent_id: Option<UserId>, delta: &Cell) {
+        self.add_at(self.at, agent_id, delta);
+    }
+
+    /// Counts something that happened at another instant than the event.
+    fn add_at(&mut self, at: Timestamp, agent_id: Option<UserId>, delta: &Cell) {
         let key = CellKey { channel_id: self.conversation.channel_id, agent_id };
-        let minute = minute_of(self.at);
+        let minute = minute_of(at);
         self.window.add(minute, key, delta);
         self.rows.add_cell(minute, key, self.labels(), delta);
     }
@@ -472,17 +481,6 @@ const fn sentiment_count(label: Label) -> Count {
         Label::Negative => Count::Negative,
         Label::Neutral => Count::Neutral,
         Label::Positive => Count::Positive,
-    }
-}
-
-/// The count in which a message of this status stands; one that waits to be sent stands in none.
-const fn delivery_count(status: DeliveryStatus) -> Option<Count> {
-    match status {
-        DeliveryStatus::Queued => None,
-        DeliveryStatus::Sent => Some(Count::Sent),
-        DeliveryStatus::Delivered => Some(Count::Delivered),
-        DeliveryStatus::Read => Some(Count::Read),
-        DeliveryStatus::Failed => Some(Count::Failed),
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use schemas::calendar::{Calendar, business_micros};
 use schemas::conversation::{Conversation, Status};
 use schemas::service::ServiceSetting;
+use schemas::sla::{SlaState, SlaTarget};
 use schemas::{ChannelId, ConversationId, Timestamp, UserId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +55,12 @@ pub struct ConversationState {
     /// Whether the contact has written and no person has ever answered.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub never_answered: bool,
+    /// How its promises of service levels stand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sla: Option<SlaState>,
+    /// Promises that are broken and have not ended, with whoever the conversation was assigned to when they were due.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sla_missed_by: BTreeMap<SlaTarget, Option<UserId>>,
     /// Since when its present holder holds it, if it has one; see [`ConversationState::holder`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_since: Option<Timestamp>,
@@ -87,6 +94,8 @@ impl ConversationState {
             resolved_at: conversation.resolved_at,
             pending_since: None,
             never_answered: never_answered(conversation),
+            sla: sla_state(conversation),
+            sla_missed_by: BTreeMap::new(),
             held_since: None,
             held: BTreeMap::new(),
         }
@@ -126,6 +135,7 @@ impl ConversationState {
         self.waiting_since = conversation.waiting_since;
         self.resolved_at = conversation.resolved_at;
         self.never_answered = never_answered(conversation);
+        self.sla = sla_state(conversation);
         if self.holder().is_some() {
             self.held_since.get_or_insert(at);
         }
@@ -135,6 +145,10 @@ impl ConversationState {
     pub const fn key(&self) -> CellKey {
         CellKey { channel_id: self.channel_id, agent_id: self.assignee }
     }
+}
+
+fn sla_state(conversation: &Conversation) -> Option<SlaState> {
+    conversation.sla.as_ref().map(|sla| sla.state)
 }
 
 fn never_answered(conversation: &Conversation) -> bool {

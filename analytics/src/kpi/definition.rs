@@ -11,7 +11,7 @@ macro_rules! files {
 }
 
 /// The files, in the order of the board.
-const FILES: [&str; 34] = files![
+const FILES: [&str; 43] = files![
     "messages_in",
     "messages_out",
     "messages_out_bot",
@@ -24,6 +24,8 @@ const FILES: [&str; 34] = files![
     "pending",
     "snoozed",
     "first_response",
+    "sla_at_risk",
+    "sla_breached",
     "first_response_p50",
     "first_response_p90",
     "reply_time",
@@ -40,6 +42,13 @@ const FILES: [&str; 34] = files![
     "reopened",
     "transferred",
     "handed_off",
+    "sla_applied",
+    "sla_met",
+    "sla_missed",
+    "sla_hit_rate",
+    "sla_first_response_hit_rate",
+    "sla_next_response_hit_rate",
+    "sla_resolution_hit_rate",
     "delivery_rate",
     "read_rate",
     "failure_rate",

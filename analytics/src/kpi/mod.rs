@@ -110,6 +110,8 @@ struct Standing {
     unassigned: u64,
     unattended: u64,
     waiting: u64,
+    sla_at_risk: u64,
+    sla_breached: u64,
     oldest_waiting_since: Option<Timestamp>,
 }
 
@@ -121,6 +123,8 @@ impl Standing {
         self.unassigned += if key.agent_id.is_none() { gauge.open } else { 0 };
         self.unattended += gauge.unattended;
         self.waiting += gauge.waiting();
+        self.sla_at_risk += gauge.sla_at_risk;
+        self.sla_breached += gauge.sla_breached;
         let oldest = [self.oldest_waiting_since, gauge.oldest_waiting_since()];
         self.oldest_waiting_since = oldest.into_iter().flatten().min();
     }
@@ -167,6 +171,8 @@ impl BoardTables {
             ints(all().map(|standing| standing.unassigned)),
             ints(all().map(|standing| standing.unattended)),
             ints(all().map(|standing| standing.waiting)),
+            ints(all().map(|standing| standing.sla_at_risk)),
+            ints(all().map(|standing| standing.sla_breached)),
             instants(all().map(|standing| standing.oldest_waiting_since)),
         ]);
         let gauges = RecordBatch::try_new(gauges_schema(), columns)?;
@@ -205,7 +211,7 @@ pub(crate) fn cells_schema() -> SchemaRef {
 
 fn gauges_schema() -> SchemaRef {
     let mut fields = scope_fields();
-    let counts = ["open", "pending", "snoozed", "unassigned", "unattended", "waiting"];
+    let counts = ["open", "pending", "snoozed", "unassigned", "unattended", "waiting", "sla_at_risk", "sla_breached"];
     fields.extend(counts.map(|name| Field::new(name, DataType::Int64, true)));
     fields.push(Field::new("oldest_waiting_since", Kind::Instant.arrow(), true));
     Arc::new(Schema::new(fields))

@@ -124,6 +124,9 @@ pub const CONVERSATIONS: &Table = &Table {
         "messages" Int "messages" from "conversation.last_seq": "How many messages and notes it has.";
         "messages_in" Int "messages" from "conversation.inbound_count": "How many messages the customer sent.";
         "updated_at" Instant "UTC" from "event.at": "When it last changed.";
+        "team_id" Text "id" from "conversation.team": "The team that it was given to; null if to none.";
+        "sla_state" Text "on_track, at_risk, breached" from "conversation.sla.state": "How the worst of its promises of service levels stands; null if none holds.";
+        "sla_next_due_at" Instant "UTC" from "conversation.sla.next_due_at": "When the next of its promises is due; null if none is.";
     },
 };
 
@@ -170,6 +173,35 @@ pub const ASSIGNMENTS: &Table = &Table {
         "held_seconds" Float "seconds" from "fold": "How long it had been as it was before; null if that is not known.";
         "assigned_at" Instant "UTC" from "event.at": "When it changed.";
         "recorded_at" Instant "UTC" from "event.at": "When the hub recorded it in its log.";
+    },
+};
+
+/// Promises of service levels.
+pub const SLA: &Table = &Table {
+    name: "sla",
+    about: "One row for each promise of a service level that was made to a customer, as it stands now.",
+    newest_of: Some("sla_id"),
+    columns: columns! {
+        "workspace_id" Text "id" from "event": "The workspace; the same in every row that you can see.";
+        "sla_id" Text "id" from "fold": "The promise; derived from the conversation, the target and the start, so that a rebuild gives the same.";
+        "version" Int "offset" from "event": "The offset of the event after which it is so; grows with every change.";
+        "conversation_id" Text "id" from "conversation.id": "The conversation.";
+        "channel_id" Text "id" from "conversation.channel_id": "The channel.";
+        "contact_id" Text "id" from "conversation.contact_id": "The customer.";
+        "agent_id" Text "id" from "fold": "To whom it is credited: kept, who answered, or for a resolution the assignee or else who resolved it; broken, the assignee when it was due; otherwise the assignee at its last change; null if nobody.";
+        "labels" TextList "names" from "conversation.labels": "The conversation's labels at its last change, sorted.";
+        "priority" Text "low, normal, high, urgent" from "conversation.priority": "The conversation's priority at its last change.";
+        "policy_id" Text "id" from "sla.clock.policy_id": "The policy that makes it.";
+        "target" Text "first_response, next_response, resolution" from "sla.clock.target": "What is promised.";
+        "state" Text "running, at_risk, paused, met, missed, dropped" from "fold": "How it stands. at_risk: a warning was given. missed: it was due, whether it came later or not. dropped: it ended neither kept nor broken, such as a next response when the conversation was resolved without one.";
+        "goal_seconds" Int "seconds" from "sla.clock.goal_seconds": "How soon it is promised.";
+        "business_time" Bool "true or false" from "sla.clock.business_time": "Whether only business time counts.";
+        "started_at" Instant "UTC" from "sla.clock.started_at": "From when on it counts.";
+        "due_at" Instant "UTC" from "sla.clock.due_at": "When it is or was due, pauses included; null while it is paused.";
+        "warned" Bool "true or false" from "sla.clock.warned": "Whether a warning was given.";
+        "breached_at" Instant "UTC" from "sla.clock.due_at": "When it was broken: when it was due; null if it was not.";
+        "ended_at" Instant "UTC" from "event.at": "When it was kept, or came too late, or was dropped; null if none of it has happened yet.";
+        "updated_at" Instant "UTC" from "event.at": "When it last changed.";
     },
 };
 
@@ -220,6 +252,15 @@ pub const KPI_MINUTE: &Table = &Table {
         "negative" Int "messages" from "fold": "Messages of customers that sound negative.";
         "neutral" Int "messages" from "fold": "Messages of customers with a text that sounds neither way.";
         "positive" Int "messages" from "fold": "Messages of customers that sound positive.";
+        "sla_first_response_applied" Int "times" from "fold": "How many first responses were promised.";
+        "sla_first_response_met" Int "times" from "fold": "How many promised first responses came in time, by when they came.";
+        "sla_first_response_missed" Int "times" from "fold": "How many promised first responses did not come in time, by when they were due.";
+        "sla_next_response_applied" Int "times" from "fold": "How many next responses were promised.";
+        "sla_next_response_met" Int "times" from "fold": "How many promised next responses came in time, by when they came.";
+        "sla_next_response_missed" Int "times" from "fold": "How many promised next responses did not come in time, by when they were due.";
+        "sla_resolution_applied" Int "times" from "fold": "How many resolutions were promised.";
+        "sla_resolution_met" Int "times" from "fold": "How many promised resolutions came in time, by when they came.";
+        "sla_resolution_missed" Int "times" from "fold": "How many promised resolutions did not come in time, by when they were due.";
         "first_responses" Int "times" from "fold": "How many first responses.";
         "first_response_micros" Int "microseconds" from "fold": "How long these first responses took together.";
         "first_response_hist" Text "histogram of durations" from "fold": "First responses as bin:count pairs; read it with hist_quantile(hist_merge(first_response_hist), 0.5), which gives seconds within 1 %.";

@@ -11,7 +11,10 @@ use schemas::event::{AssignmentReason, EVENT_VERSION, Event, EventRecord, Source
 use schemas::hours::{BusinessHours, BusinessPeriod, Holiday, Weekday};
 use schemas::message::{Author, Body, DeliveryStatus, Direction, Message};
 use schemas::service::ServiceSetting;
-use schemas::{ChannelId, CommandId, ContactId, ConversationId, EventId, MessageId, Timestamp, UserId, WorkspaceId};
+use schemas::sla::{ConversationSla, SlaChange, SlaClock, SlaStep, SlaTarget};
+use schemas::{
+    ChannelId, CommandId, ContactId, ConversationId, EventId, MessageId, SlaPolicyId, Timestamp, UserId, WorkspaceId,
+};
 
 /// 2026-11-22T09:30:00Z.
 pub(crate) const START: Timestamp = Timestamp::from_unix_seconds(1_795_339_800);
@@ -41,6 +44,10 @@ pub(crate) enum Op {
     Back(i64),
     /// The workspace says when it is at work: one of [`hours`].
     Hours(usize),
+    /// Something is promised within so many seconds.
+    Promise(usize, SlaTarget, i64),
+    /// A warning is given of what was promised, or it is due.
+    Due(usize),
     /// Seconds go by.
     Wait(i64),
 }
@@ -69,6 +76,8 @@ pub(crate) fn histories(count: usize) -> impl Strategy<Value = Vec<Op>> {
     let (conversation, agent) = (0..5_usize, 0..3_usize);
     let pair = (conversation.clone(), agent);
     let status = prop::sample::select(vec![Queued, Delivered, Read, Failed]);
+    let target = prop::sample::select(SlaTarget::ALL.to_vec());
+    let promise = (0..5_usize, target, 0..9_000_i64).prop_map(|(c, target, seconds)| Op::Promise(c, target, seconds));
     let op = prop_oneof![
         8 => ops(2).prop_map(|ops| ops[0]),
         1 => pair.clone().prop_map(|(c, a)| Op::Take(c, a)),
@@ -77,8 +86,26 @@ pub(crate) fn histories(count: usize) -> impl Strategy<Value = Vec<Op>> {
         3 => (conversation, status).prop_map(|(c, status)| Op::Report(c, status)),
         1 => (1..4_000_i64).prop_map(Op::Back),
         1 => (0..HOURS).prop_map(Op::Hours),
+        3 => promise,
+        2 => (0..5_usize).prop_map(Op::Due),
     ];
     prop::collection::vec(op, 1..count)
+}
+
+/// Ends the promises that an answer or a resolving keeps; a resolving ends the others, too.
+fn end_promises(conversation: &mut Conversation, all: bool, keeps: impl Fn(SlaTarget) -> bool) -> Vec<SlaChange> {
+    let clocks = conversation.sla.take().map(|sla| sla.clocks).unwrap_or_default();
+    let (ended, left): (Vec<_>, Vec<_>) = clocks.into_iter().partition(|clock| all || keeps(clock.target));
+    conversation.sla = ConversationSla::of(left);
+    let change = |clock: SlaClock| {
+        let step = match (clock.breached, keeps(clock.target)) {
+            (true, _) => SlaStep::Ended,
+            (false, true) => SlaStep::Met,
+            (false, false) => SlaStep::Dropped,
+        };
+        SlaChange { step, clock }
+    };
+    ended.into_iter().map(change).collect()
 }
 
 /// How many hours there are to choose from.
@@ -119,6 +146,8 @@ pub(crate) struct World {
     sent: BTreeMap<usize, (MessageId, u64, DeliveryStatus)>,
     offset: u64,
     text: String,
+    /// What the next event does to promises.
+    changes: Vec<SlaChange>,
 }
 
 impl World {
@@ -134,6 +163,7 @@ impl World {
             sent: BTreeMap::new(),
             offset: 0,
             text: format!("hello from {name}"),
+            changes: Vec::new(),
         }
     }
 
@@ -187,6 +217,8 @@ impl World {
                 self.status(c, Status::Open, StatusReason::Asked, Some(self.agents[a]));
             }
             Op::Report(c, to) => self.report(c, to),
+            Op::Promise(c, target, seconds) if self.conversations.contains_key(&c) => self.promise(c, target, seconds),
+            Op::Due(c) if self.conversations.contains_key(&c) => self.due(c),
             Op::Hours(n) => {
                 let event = Event::ServiceConfigured { setting: Box::new(hours(n)), version: self.offset };
                 self.emit(None, None, event);
@@ -233,6 +265,57 @@ impl World {
         }
     }
 
+    fn promise(&mut self, c: usize, target: SlaTarget, seconds: i64) {
+        let now = self.now;
+        let conversation = self.conversations.get_mut(&c).unwrap();
+        let mut clocks = conversation.sla.take().map(|sla| sla.clocks).unwrap_or_default();
+        if conversation.status != Status::Resolved && clocks.iter().all(|clock| clock.target != target) {
+            let clock = SlaClock {
+                target,
+                policy_id: SlaPolicyId::derive(START, &[]),
+                started_at: now,
+                goal_seconds: u32::try_from(seconds).unwrap(),
+                business_time: false,
+                pauses: BTreeSet::new(),
+                warn_percent: None,
+                due_at: Some(Timestamp::from_unix_micros(now.unix_micros() + seconds * 1_000_000)),
+                warn_at: None,
+                left_micros: None,
+                warned: false,
+                breached: false,
+            };
+            clocks.push(clock.clone());
+            self.changes.push(SlaChange { step: SlaStep::Started, clock });
+        }
+        let (from, to) = (conversation.priority, Priority::High);
+        conversation.priority = to;
+        conversation.sla = ConversationSla::of(clocks);
+        self.emit(Some(c), None, Event::ConversationPriorityChanged { from, to });
+    }
+
+    /// The first promise that is not broken is due, or a warning is given of it.
+    fn due(&mut self, c: usize) {
+        let now = self.now;
+        let conversation = self.conversations.get_mut(&c).unwrap();
+        let Some(mut clocks) = conversation.sla.clone().map(|sla| sla.clocks) else { return };
+        let Some(clock) = clocks.iter_mut().find(|clock| !clock.breached) else { return };
+        let due_at = clock.due_at.unwrap();
+        let step = if due_at <= now { SlaStep::Breached } else { SlaStep::Warned };
+        clock.breached = step == SlaStep::Breached;
+        clock.warned = true;
+        let SlaClock { target, policy_id, .. } = *clock;
+        self.changes.push(SlaChange { step, clock: clock.clone() });
+        conversation.sla = ConversationSla::of(clocks);
+        self.emit(
+            Some(c),
+            None,
+            match step {
+                SlaStep::Breached => Event::SlaBreached { target, policy_id, due_at },
+                _ => Event::SlaWarned { target, policy_id, due_at },
+            },
+        );
+    }
+
     fn ensure(&mut self, c: usize, initiated: Direction) {
         if !self.conversations.contains_key(&c) {
             self.begin(c, initiated, None);
@@ -265,6 +348,7 @@ impl World {
             waiting_since: None,
             first_reply_at: None,
             reply_window_until: None,
+            sla: None,
             inbound_count: 0,
             reads: BTreeMap::new(),
         };
@@ -292,6 +376,9 @@ impl World {
         let conversation = self.conversations.get_mut(&c).unwrap();
         let from = std::mem::replace(&mut conversation.status, to);
         conversation.resolved_at = (to == Status::Resolved).then_some(now);
+        if to == Status::Resolved {
+            self.changes = end_promises(conversation, true, |target| target == SlaTarget::Resolution);
+        }
         if to == Status::Resolved {
             conversation.waiting_since = None;
         }
@@ -330,6 +417,7 @@ impl World {
                 if conversation.inbound_count > 0 {
                     conversation.first_reply_at.get_or_insert(now);
                 }
+                self.changes = end_promises(conversation, false, |target| target != SlaTarget::Resolution);
             }
             Direction::Outbound | Direction::Note => {}
         }
@@ -378,6 +466,7 @@ impl World {
             actor: by.map_or(Actor::System, |user_id| Actor::User { user_id }),
             event,
             conversation: c.map(|c| Arc::new(self.conversations[&c].clone())),
+            sla: std::mem::take(&mut self.changes),
         });
     }
 }

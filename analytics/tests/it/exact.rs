@@ -105,6 +105,10 @@ fn parts(kpi: &str) -> (&'static [&'static str], &'static [&'static str]) {
         "failure_rate" => (&["failure_rate"], &["messages_out"]),
         "negative_share" => (&["negative"], &["negative", "neutral", "positive"]),
         "positive_share" => (&["positive"], &["negative", "neutral", "positive"]),
+        "sla_hit_rate" => (&["sla_met"], &["sla_met", "sla_missed"]),
+        "sla_first_response_hit_rate" => (&["first+"], &["first+", "first-"]),
+        "sla_next_response_hit_rate" => (&["next+"], &["next+", "next-"]),
+        "sla_resolution_hit_rate" => (&["resolution+"], &["resolution+", "resolution-"]),
         "reopen_rate" => (&["reopened"], &["resolved"]),
         _ => (&[], &[]),
     }

@@ -7,8 +7,9 @@ use analytics::rows::WorkspaceRows;
 use proptest::prelude::*;
 use schemas::event::{Event, EventRecord};
 use schemas::message::Direction;
+use schemas::sla::SlaState;
 
-use crate::events::{Op, World, ops};
+use crate::events::{Op, World, histories, ops};
 
 fn apply(fold: &mut Fold, from: usize, events: &[EventRecord], rows: &mut WorkspaceRows) {
     for (i, event) in events.iter().enumerate() {
@@ -98,6 +99,24 @@ proptest! {
         ids.sort_unstable();
         ids.dedup();
         prop_assert_eq!(ids.len(), rows.facts().len());
+    }
+
+    #[test]
+    fn promises_are_told_as_they_stand_and_each_has_one_end(ops in histories(80)) {
+        let world = World::of("a", &ops);
+        let (fold, rows) = fold(&world.events);
+        let (mut at_risk, mut breached) = (0, 0);
+        for (_, gauge) in fold.workspace(world.workspace_id).iter().flat_map(|workspace| workspace.gauges.iter()) {
+            at_risk += gauge.sla_at_risk;
+            breached += gauge.sla_breached;
+        }
+        let standing = |state| world.conversations().filter_map(|c| c.sla.as_ref()).filter(|sla| sla.state == state).count() as u64;
+        prop_assert_eq!((at_risk, breached), (standing(SlaState::AtRisk), standing(SlaState::Breached)));
+        let running: usize = world.conversations().filter_map(|c| c.sla.as_ref()).map(|sla| sla.clocks.len()).sum();
+        prop_assert_eq!(rows.promises().filter(|row| row.ended_at.is_none()).count(), running);
+        for row in rows.promises() {
+            prop_assert_eq!(row.breached_at().is_some(), row.state == "missed", "{:?}", row);
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use schemas::conversation::{Conversation, Status};
 use schemas::event::{Event, EventRecord, Source};
 use schemas::kpi::KpiDimension;
 use schemas::message::{Author, DeliveryStatus, Direction};
+use schemas::sla::SlaStep;
 use schemas::{ConversationId, MessageId, Timestamp, UserId};
 use sentiment::Model;
 
@@ -152,6 +153,40 @@ fn of_conversation(history: &[&EventRecord], hours: &Hours) -> Vec<Thing> {
         }
     }
     things.extend(deliveries(history));
+    things.extend(promises(history));
+    things
+}
+
+/// What became of promises: kept by who answered or resolved, broken when they were due.
+fn promises(history: &[&EventRecord]) -> Vec<Thing> {
+    let mut things = Vec::new();
+    for record in history {
+        let now = record.conversation.as_deref().unwrap();
+        for change in &record.sla {
+            let target = change.clock.target;
+            let (kpis, agent, at) = match change.step {
+                SlaStep::Started => (["sla_applied", "-", "-", "-"], now.assignee, record.at),
+                SlaStep::Breached => {
+                    (["sla_missed", "first-", "next-", "resolution-"], now.assignee, change.clock.due_at.unwrap())
+                }
+                SlaStep::Met => {
+                    let who = match (&record.event, &record.actor) {
+                        (Event::MessageAdded { message }, _) => match &message.author {
+                            Author::Agent { user_id } => Some(*user_id),
+                            _ => None,
+                        },
+                        (_, Actor::User { user_id }) => now.assignee.or(Some(*user_id)),
+                        _ => now.assignee,
+                    };
+                    (["sla_met", "first+", "next+", "resolution+"], who, record.at)
+                }
+                _ => continue,
+            };
+            for kpi in [kpis[0], kpis[1 + target as usize]] {
+                things.push(Thing { at, ..thing(kpi, record, now, agent, 0) });
+            }
+        }
+    }
     things
 }
 

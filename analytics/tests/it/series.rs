@@ -11,6 +11,7 @@ use schemas::Timestamp;
 use schemas::api::analytics::KpiSeriesQuery;
 use schemas::kpi::{KpiBucket, KpiDefinition, KpiDimension, KpiKind, KpiMeasure, KpiSeriesAnswer};
 use schemas::message::DeliveryStatus;
+use schemas::sla::SlaTarget;
 use serde_json::Value;
 use storage::log::memory::MemoryLog;
 
@@ -22,6 +23,8 @@ const STORY: &[Op] = &[
     Op::Inbound(0),
     Op::Assign(0, Some(0)),
     Op::Label(0),
+    Op::Promise(0, SlaTarget::FirstResponse, 60),
+    Op::Promise(0, SlaTarget::Resolution, 90_000),
     Op::Wait(40),
     Op::Reply(0, 0),
     Op::Report(0, DeliveryStatus::Delivered),
@@ -29,6 +32,7 @@ const STORY: &[Op] = &[
     Op::Inbound(1),
     Op::Bot(1),
     Op::Report(1, DeliveryStatus::Failed),
+    Op::Promise(1, SlaTarget::NextResponse, 900),
     Op::Wait(600),
     Op::Reply(1, 1),
     Op::Pend(1),
@@ -37,7 +41,9 @@ const STORY: &[Op] = &[
     Op::Assign(0, Some(2)),
     Op::Wait(50_000),
     Op::Inbound(2),
+    Op::Promise(2, SlaTarget::FirstResponse, 3),
     Op::Wait(5),
+    Op::Due(2),
     Op::Take(3, 1),
     Op::Note(3, 0),
     Op::Resolve(0, 2),

@@ -2574,6 +2574,83 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sla-policies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The policies of service levels, in the order in which they are looked through. */
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["SlaPolicies"];
+                    };
+                };
+            };
+        };
+        /**
+         * Sets the policies of service levels. They hold for what is promised from now on: when a conversation opens, when its customer
+         *     waits again, when its priority or labels change. What was promised before stays promised.
+         */
+        put: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["NewSlaPolicies"];
+                };
+            };
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["SlaPolicies"];
+                    };
+                };
+                409: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+                422: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+            };
+        };
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sql": {
         parameters: {
             query?: never;
@@ -4139,6 +4216,7 @@ export interface components {
             reply_window_until?: components["schemas"]["Timestamp"] | null;
             resolved_at?: components["schemas"]["Timestamp"] | null;
             sentiment?: components["schemas"]["SentimentLabel"] | null;
+            sla?: components["schemas"]["ConversationSla"] | null;
             snoozed_until?: components["schemas"]["Timestamp"] | null;
             /** @description Where it stands. */
             status: components["schemas"]["Status"];
@@ -4169,6 +4247,14 @@ export interface components {
          * @description A conversation between one contact and a workspace on one channel.
          */
         ConversationId: string;
+        /** @description The promises that hold for a conversation. */
+        ConversationSla: {
+            /** @description At most one for each target. */
+            clocks: components["schemas"]["SlaClock"][];
+            next_due_at?: components["schemas"]["Timestamp"] | null;
+            /** @description The worst of them. */
+            state: components["schemas"]["SlaState"];
+        };
         /** @description A conversation with what it means to the caller. */
         ConversationView: components["schemas"]["Conversation"] & {
             /**
@@ -4354,6 +4440,24 @@ export interface components {
             /** @enum {string} */
             type: "conversation_labels_changed";
         } | {
+            /** @description When it is due. */
+            due_at: components["schemas"]["Timestamp"];
+            /** @description By which policy. */
+            policy_id: components["schemas"]["SlaPolicyId"];
+            /** @description What was promised. */
+            target: components["schemas"]["SlaTarget"];
+            /** @enum {string} */
+            type: "sla_warned";
+        } | {
+            /** @description When it was due: the moment that counts, however late it is recorded. */
+            due_at: components["schemas"]["Timestamp"];
+            /** @description By which policy. */
+            policy_id: components["schemas"]["SlaPolicyId"];
+            /** @description What was promised. */
+            target: components["schemas"]["SlaTarget"];
+            /** @enum {string} */
+            type: "sla_breached";
+        } | {
             /**
              * Format: int64
              * @description Up to which number.
@@ -4438,6 +4542,16 @@ export interface components {
             agent: components["schemas"]["Agent"];
             /** @enum {string} */
             type: "agent_configured";
+        } | {
+            /** @description As it is now. */
+            setting: components["schemas"]["ServiceSetting"];
+            /** @enum {string} */
+            type: "service_configured";
+            /**
+             * Format: int64
+             * @description Grows with every change of this kind.
+             */
+            version: number;
         } | {
             /** @description What they say of themselves. */
             availability: components["schemas"]["Availability"];
@@ -4526,6 +4640,8 @@ export interface components {
             event: components["schemas"]["Event"];
             /** @description Its id, derived from `source`. */
             id: components["schemas"]["EventId"];
+            /** @description What it did to the conversation's promises of service levels. */
+            sla?: components["schemas"]["SlaChange"][];
             /** @description Where it came from. */
             source: components["schemas"]["Source"];
             /**
@@ -5164,6 +5280,52 @@ export interface components {
             /** @description Whether everybody who sees conversations sees it; needs the right to share views. */
             shared?: boolean;
         };
+        /** @description Policies of service levels to set, in place of those that were. */
+        NewSlaPolicies: {
+            /** @description At most 50. What is not among them is removed; what was promised by it stays promised. */
+            policies: components["schemas"]["NewSlaPolicy"][];
+            /**
+             * Format: int64
+             * @description The version that was read: if there is another by now, nothing is changed.
+             */
+            version: number;
+        };
+        /** @description A policy of service levels to set. */
+        NewSlaPolicy: {
+            /** @description Whether only time within the workspace's business hours counts. Then there must be some. */
+            business_time?: boolean;
+            /** @description Only on these channels; on all, if there is none. */
+            channels?: components["schemas"]["ChannelId"][];
+            /**
+             * Format: int32
+             * @description How soon a first response is promised, in seconds, 1 to 31,622,400.
+             */
+            first_response_seconds?: number | null;
+            id?: components["schemas"]["SlaPolicyId"] | null;
+            /** @description Only with one of these labels, at most 50; with any or none, if there is none. */
+            labels?: string[];
+            /** @description What people call it, 1 to 100 characters. */
+            name: string;
+            /**
+             * Format: int32
+             * @description How soon each next response is promised, in seconds.
+             */
+            next_response_seconds?: number | null;
+            /** @description In which statuses clocks are paused: `pending`, `snoozed`, both or none. */
+            pauses?: components["schemas"]["Status"][];
+            /** @description Only for these priorities; for all, if there is none. */
+            priorities?: components["schemas"]["Priority"][];
+            /**
+             * Format: int32
+             * @description How soon the resolution is promised, in seconds.
+             */
+            resolution_seconds?: number | null;
+            /**
+             * Format: int32
+             * @description A warning is given once this part of the time is used up, in percent, 1 to 99; none is given, if absent.
+             */
+            warn_percent?: number | null;
+        };
         /** @description A team to make. */
         NewTeam: {
             /** @description Who belongs to it, at most 200. */
@@ -5544,6 +5706,11 @@ export interface components {
                 name: string;
                 /** @description The IANA time zone in which its days begin and end. */
                 time_zone: string;
+                /**
+                 * Format: int64
+                 * @description Grows with every change of the time zone and the business hours, so that an old change never overwrites a newer one.
+                 */
+                version?: number;
             }[];
             /** @description What to give as `cursor` for the next page; absent on the last. */
             next_cursor?: string | null;
@@ -5866,6 +6033,19 @@ export interface components {
             /** @description Why. */
             why: components["schemas"]["GapReason"];
         };
+        /** @description A setting, as it is now. */
+        ServiceSetting: {
+            hours?: components["schemas"]["BusinessHours"] | null;
+            /** @enum {string} */
+            kind: "hours";
+            /** @description The IANA time zone of the hours. */
+            time_zone: string;
+        } | {
+            /** @enum {string} */
+            kind: "sla";
+            /** @description The policies; the first that matches a conversation holds for it. */
+            policies: components["schemas"]["SlaPolicy"][];
+        };
         /** @description A sign-in of the caller. */
         Session: {
             /** @description When it began. */
@@ -5941,6 +6121,117 @@ export interface components {
             password: string;
             workspace_id?: components["schemas"]["WorkspaceId"] | null;
         };
+        /** @description What an event did to a promise. */
+        SlaChange: {
+            /** @description As it is after that, or was last. */
+            clock: components["schemas"]["SlaClock"];
+            /** @description What. */
+            step: components["schemas"]["SlaStep"];
+        };
+        /**
+         * @description A promise that holds for a conversation. It carries what it needs of its policy, so that changing or removing the policy leaves
+         *     what was promised.
+         */
+        SlaClock: {
+            /** @description Whether it is broken: it was due. */
+            breached?: boolean;
+            /** @description Whether only business time counts. */
+            business_time?: boolean;
+            due_at?: components["schemas"]["Timestamp"] | null;
+            /**
+             * Format: int32
+             * @description How soon, in seconds.
+             */
+            goal_seconds: number;
+            /**
+             * Format: int64
+             * @description While it is paused: how much of the time is left, in microseconds.
+             */
+            left_micros?: number | null;
+            /** @description In which statuses it is paused. */
+            pauses?: components["schemas"]["Status"][];
+            /** @description By which policy. */
+            policy_id: components["schemas"]["SlaPolicyId"];
+            /** @description From when on it counts. */
+            started_at: components["schemas"]["Timestamp"];
+            /** @description What is promised. */
+            target: components["schemas"]["SlaTarget"];
+            warn_at?: components["schemas"]["Timestamp"] | null;
+            /**
+             * Format: int32
+             * @description After which part of the time a warning is given, in percent.
+             */
+            warn_percent?: number | null;
+            /** @description Whether the warning was given. */
+            warned?: boolean;
+        };
+        /** @description The policies of service levels, in the order in which they are looked through. */
+        SlaPolicies: {
+            /** @description The first that matches a conversation holds for it. */
+            policies: components["schemas"]["SlaPolicy"][];
+            /**
+             * Format: int64
+             * @description Grows with every change; 0 if there never was one.
+             */
+            version: number;
+        };
+        /** @description A policy: for which conversations, and what is promised. The first policy of a workspace's list that matches a conversation holds. */
+        SlaPolicy: {
+            /** @description Whether only time within the workspace's business hours counts. */
+            business_time?: boolean;
+            /** @description Only on these channels; on all, if there is none. */
+            channels?: components["schemas"]["ChannelId"][];
+            /**
+             * Format: int32
+             * @description How soon a first response is promised, in seconds.
+             */
+            first_response_seconds?: number | null;
+            /** @description Its id. */
+            id: components["schemas"]["SlaPolicyId"];
+            /** @description Only with one of these labels; with any or none, if there is none. */
+            labels?: string[];
+            /** @description What people call it, 1 to 100 characters. */
+            name: string;
+            /**
+             * Format: int32
+             * @description How soon each next response is promised, in seconds.
+             */
+            next_response_seconds?: number | null;
+            /** @description In which statuses clocks are paused: `pending`, `snoozed`, both or none. */
+            pauses?: components["schemas"]["Status"][];
+            /** @description Only for these priorities; for all, if there is none. */
+            priorities?: components["schemas"]["Priority"][];
+            /**
+             * Format: int32
+             * @description How soon the resolution is promised, in seconds.
+             */
+            resolution_seconds?: number | null;
+            /**
+             * Format: int32
+             * @description A warning is given once this part of the time is used up, in percent, 1 to 99; none is given, if absent.
+             */
+            warn_percent?: number | null;
+        };
+        /**
+         * Format: uuid
+         * @description A policy of service levels.
+         */
+        SlaPolicyId: string;
+        /**
+         * @description How a conversation's promises stand, the worst of them.
+         * @enum {string}
+         */
+        SlaState: "on_track" | "at_risk" | "breached";
+        /**
+         * @description What became of a promise.
+         * @enum {string}
+         */
+        SlaStep: "started" | "retargeted" | "paused" | "resumed" | "warned" | "breached" | "met" | "ended" | "dropped";
+        /**
+         * @description What is promised.
+         * @enum {string}
+         */
+        SlaTarget: "first_response" | "next_response" | "resolution";
         /**
          * @description The place of a command in the log, and which of its events this is: the event's identity.
          *
@@ -6379,6 +6670,11 @@ export interface components {
             name: string;
             /** @description The IANA time zone in which its days begin and end. */
             time_zone: string;
+            /**
+             * Format: int64
+             * @description Grows with every change of the time zone and the business hours, so that an old change never overwrites a newer one.
+             */
+            version?: number;
         };
         /** @description Changes of a workspace; what is absent stays. */
         WorkspaceChange: {

@@ -21,6 +21,7 @@ pub mod desk;
 pub mod installation;
 pub mod members;
 pub mod propagate;
+pub mod service;
 pub mod sessions;
 pub mod tokens;
 pub mod users;

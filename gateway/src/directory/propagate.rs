@@ -39,8 +39,18 @@ pub fn configure_agent(commands: &Commands, workspace_id: WorkspaceId, actor: Ac
 
 /// The command that tells when a workspace is at work.
 pub fn configure_hours(commands: &Commands, actor: Actor, workspace: &Workspace) -> CommandRecord {
-    let VersionedSetting { setting, version } = hours_of(workspace);
-    commands.record(workspace.id, actor, Command::ConfigureService { setting: Box::new(setting), version })
+    configure_service(commands, workspace.id, actor, hours_of(workspace))
+}
+
+/// The command that tells of a setting of the service.
+pub fn configure_service(
+    commands: &Commands,
+    workspace_id: WorkspaceId,
+    actor: Actor,
+    setting: VersionedSetting,
+) -> CommandRecord {
+    let VersionedSetting { setting, version } = setting;
+    commands.record(workspace_id, actor, Command::ConfigureService { setting: Box::new(setting), version })
 }
 
 fn hours_of(workspace: &Workspace) -> VersionedSetting {
@@ -100,6 +110,11 @@ async fn missing_settings(
         let hours = hours_of(&workspace);
         if !is_known(&hours) {
             missing.push(configure_hours(commands, Actor::System, &workspace));
+        }
+    }
+    for setting in directory.service_settings(workspace_id).await? {
+        if !is_known(&setting) {
+            missing.push(configure_service(commands, workspace_id, Actor::System, setting));
         }
     }
     Ok(missing)

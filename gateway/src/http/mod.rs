@@ -30,6 +30,7 @@ pub mod request_id;
 pub mod route;
 pub mod saved_views;
 pub mod search;
+pub mod sla;
 pub mod state;
 pub mod teams;
 pub mod tokens;
@@ -66,6 +67,7 @@ pub fn endpoints() -> Endpoints {
     files::add_to(&mut endpoints);
     canned_replies::add_to(&mut endpoints);
     teams::add_to(&mut endpoints);
+    sla::add_to(&mut endpoints);
     notifications::add_to(&mut endpoints);
     saved_views::add_to(&mut endpoints);
     search::add_to(&mut endpoints);

@@ -14,7 +14,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use super::route::{Access, Endpoints};
 use super::{
     analytics, auth, business_hours, canned_replies, channels, contacts, conversations, dead_letters, files, lists,
-    members, messages, notifications, saved_views, search, teams, tokens, widget, workspaces,
+    members, messages, notifications, saved_views, search, sla, teams, tokens, widget, workspaces,
 };
 
 /// Swagger UI sets styles from its script; nothing else is looser than elsewhere.
@@ -45,6 +45,7 @@ const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
         files::upload, files::upload_of_visitor, files::link,
         canned_replies::list, canned_replies::put, canned_replies::remove, canned_replies::rendered,
         teams::list, teams::create, teams::get, teams::change, teams::remove,
+        sla::list, sla::put,
         notifications::list, notifications::mark_read,
         saved_views::list, saved_views::create, saved_views::change, saved_views::remove,
         search::search,

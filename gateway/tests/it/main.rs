@@ -29,6 +29,7 @@ mod proxies;
 mod refresh;
 mod rights;
 mod search;
+mod service;
 mod setup;
 mod socket_bench;
 mod socket_commands;

@@ -61,6 +61,7 @@ fn body(method: &Method, path: &str) -> Option<Value> {
         ("PUT", "/workspaces/{workspace_id}/business-hours") => {
             json!({ "periods": [{ "weekday": "monday", "opens": "09:00", "closes": "17:00" }] })
         }
+        ("PUT", "/sla-policies") => json!({ "version": 0, "policies": [] }),
         ("PUT", "/labels/{name}") => json!({ "color": "#123456" }),
         ("POST", "/users") => json!({ "email": "bad", "name": "x", "role": "agent", "password": "x" }),
         ("POST", "/tokens") => json!({ "name": "x", "role": "agent", "expires_in_days": 0 }),

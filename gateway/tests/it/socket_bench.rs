@@ -86,6 +86,7 @@ pub(crate) fn conversation(n: u64, assignee: Option<UserId>) -> Conversation {
         waiting_since: None,
         first_reply_at: None,
         reply_window_until: None,
+        sla: None,
         inbound_count: 1,
         reads: std::collections::BTreeMap::new(),
     }
@@ -312,6 +313,7 @@ impl Bench {
                     actor: Actor::System,
                     event,
                     conversation: conversation.map(Arc::new),
+                    sla: Vec::new(),
                 };
                 new_record(&record)
             })
@@ -408,6 +410,7 @@ fn settle(command: &CommandRecord, (offset, seq): (u64, u64), keys: &mut HashMap
             actor: command.actor.clone(),
             event,
             conversation,
+            sla: Vec::new(),
         })
     };
     let first = command.key.as_ref().map(|key| *keys.entry(key.clone()).or_insert(command.id));

@@ -7,13 +7,15 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use schemas::command::{Actor, Command, CommandRecord};
+use schemas::conversation::Conversation;
 use schemas::event::{EVENT_VERSION, Event, EventRecord, Rejection, Source};
 use schemas::message::{Author, Body, Direction, Message};
+use schemas::sla::SlaChange;
 use schemas::{ContactId, ConversationId, EventId, MessageId, Timestamp};
 
 use super::changes::{Changes, Found, View};
-use super::evolve;
 use super::state::{Need, State, StoredConversation};
+use super::{evolve, sla};
 
 /// What a command leads to.
 #[derive(Debug)]
@@ -159,12 +161,18 @@ impl<'a> Decider<'a> {
     /// Publishes an event that is not about a conversation.
     pub(super) fn emit(&mut self, event: Event) -> Found<()> {
         evolve::entities(&mut self.view, &self.record.actor, self.record.at, self.record.id, None, &event)?;
-        self.push(event, None);
+        self.push(event, None, Vec::new());
         Ok(())
     }
 
-    /// Publishes an event about a conversation that exists.
+    /// Publishes an event about a conversation that exists, after what became due in it before.
     pub(super) fn emit_in(&mut self, id: ConversationId, event: Event) -> Found<()> {
+        self.tell_overdue(id, self.at())?;
+        self.put_event(id, event)
+    }
+
+    /// Publishes an event about a conversation that exists.
+    pub(super) fn put_event(&mut self, id: ConversationId, event: Event) -> Found<()> {
         let Some(before) = self.view.conversation(id)?.cloned() else {
             debug_assert!(false, "a rule speaks of a conversation that does not exist");
             return Ok(());
@@ -192,6 +200,8 @@ impl<'a> Decider<'a> {
         mut after: StoredConversation,
         event: Event,
     ) -> Found<()> {
+        let earlier = before.as_ref().map(|before| before.conversation.as_ref());
+        let promises = sla::follow(earlier, &mut after, self.view.service()?, &event, self.record.at);
         evolve::entities(
             &mut self.view,
             &self.record.actor,
@@ -203,11 +213,11 @@ impl<'a> Decider<'a> {
         evolve::indexes(&mut self.view, before.as_ref(), &mut after)?;
         let snapshot = Arc::clone(&after.conversation);
         evolve::store(&mut self.view, before, after);
-        self.push(event, Some(snapshot));
+        self.push(event, Some(snapshot), promises);
         Ok(())
     }
 
-    fn push(&mut self, event: Event, conversation: Option<Arc<schemas::conversation::Conversation>>) {
+    fn push(&mut self, event: Event, conversation: Option<Arc<Conversation>>, promises: Vec<SlaChange>) {
         let source = Source { partition: self.partition, offset: self.offset, index: self.index() };
         self.events.push(EventRecord {
             v: EVENT_VERSION,
@@ -219,6 +229,7 @@ impl<'a> Decider<'a> {
             actor: self.record.actor.clone(),
             event,
             conversation,
+            sla: promises,
         });
     }
 

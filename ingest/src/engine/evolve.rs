@@ -17,7 +17,7 @@ use schemas::{CommandId, ConversationId, Timestamp, UserId};
 use super::changes::{ChangedConversation, Found, View};
 use super::decide::scoped_key;
 use super::state::{KeyRecord, MessageRef, RECENT_INBOUND, StoredConversation};
-use super::{counts, service};
+use super::{counts, service, sla};
 use crate::outbound::pending::PendingSend;
 
 /// How many people's reading is kept with a conversation; beyond, those who read least are forgotten.
@@ -43,6 +43,7 @@ pub(super) fn conversation(stored: &mut StoredConversation, channel: Option<&Cha
             }
             if *from == Status::Resolved {
                 conversation.opened_at = at;
+                stored.engine.unanswered_since = stored.engine.unanswered_since.map(|_| at);
             }
         }
         Event::ConversationAssigned { to, .. } => Arc::make_mut(&mut stored.conversation).assignee = *to,
@@ -90,6 +91,7 @@ fn added(stored: &mut StoredConversation, channel: Option<&Channel>, message: &M
         }
         Direction::Outbound => {
             if let Author::Agent { user_id } = &message.author {
+                stored.engine.unanswered_since = None;
                 conversation.waiting_since = None;
                 if conversation.inbound_count > 0 {
                     conversation.first_reply_at.get_or_insert(at);
@@ -333,18 +335,26 @@ pub(super) fn indexes(
             view.changes.queue.insert((workspace_id, at, id), true);
         }
     }
-    let timer = |stored: &StoredConversation| stored.conversation.snoozed_until;
-    let (old, new) = (before.and_then(timer), timer(after));
-    if old != new {
-        if let Some(due) = old {
-            view.changes.timers.insert((workspace_id, (due, id, TimerKind::SnoozeEnds)), false);
-        }
-        if let Some(due) = new {
-            view.changes.timers.insert((workspace_id, (due, id, TimerKind::SnoozeEnds)), true);
+    for kind in [TimerKind::SnoozeEnds, TimerKind::Sla] {
+        let (old, new) = (before.and_then(|before| timer(before, kind)), timer(after, kind));
+        if old != new {
+            let cleared = old.map(|due| (due, false));
+            for (due, is_set) in cleared.into_iter().chain(new.map(|due| (due, true))) {
+                view.changes.timers.insert((workspace_id, (due, id, kind)), is_set);
+            }
         }
     }
     counts::follow(view, before.map(|before| before.conversation.as_ref()), &after.conversation)?;
     count_open(view, before, after)
+}
+
+/// For when a conversation's timer of this kind is set.
+fn timer(stored: &StoredConversation, kind: TimerKind) -> Option<Timestamp> {
+    match kind {
+        TimerKind::SnoozeEnds => stored.conversation.snoozed_until,
+        TimerKind::Sla => sla::next_instant(&stored.conversation),
+        TimerKind::HolderLeft => None,
+    }
 }
 
 /// Who holds a conversation that is open.

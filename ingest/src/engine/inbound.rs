@@ -142,13 +142,13 @@ impl Decider<'_> {
             waiting_since: None,
             first_reply_at: None,
             reply_window_until: None,
+            sla: None,
             inbound_count: 0,
             reads: std::collections::BTreeMap::new(),
         };
-        self.emit_created(
-            StoredConversation { conversation: Arc::new(conversation), engine: EnginePart::default() },
-            initiated,
-        )?;
+        let is_asked = initiated == Direction::Inbound && status != Status::Resolved;
+        let engine = EnginePart { unanswered_since: is_asked.then_some(at), ..EnginePart::default() };
+        self.emit_created(StoredConversation { conversation: Arc::new(conversation), engine }, initiated)?;
         Ok(id)
     }
 

@@ -24,6 +24,7 @@ mod rows;
 mod run;
 mod send;
 mod service;
+mod sla;
 mod state;
 mod sweep;
 mod timers;

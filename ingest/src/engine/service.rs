@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use schemas::calendar::Calendar;
 use schemas::event::Event;
 use schemas::service::{ServiceSetting, VersionedSetting};
+use schemas::sla::SlaPolicy;
 
 use super::decide::{Decider, Ruling};
 
@@ -12,12 +14,30 @@ use super::decide::{Decider, Ruling};
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Service {
     settings: BTreeMap<&'static str, VersionedSetting>,
+    /// The calendar of the hours; follows from them.
+    calendar: Option<Calendar>,
 }
 
 impl Service {
     /// Takes a setting over in place of the one of its kind.
     pub(super) fn put(&mut self, setting: VersionedSetting) {
+        if let ServiceSetting::Hours { .. } = setting.setting {
+            self.calendar = setting.setting.calendar();
+        }
         self.settings.insert(setting.setting.kind(), setting);
+    }
+
+    /// The business hours, if there are any.
+    pub(super) const fn calendar(&self) -> Option<&Calendar> {
+        self.calendar.as_ref()
+    }
+
+    /// The policies of service levels, in the order in which they are looked through.
+    pub(super) fn policies(&self) -> &[SlaPolicy] {
+        match self.settings.get("sla").map(|known| &known.setting) {
+            Some(ServiceSetting::Sla { policies }) => policies,
+            _ => &[],
+        }
     }
 
     /// The settings by the names of their kinds.

@@ -48,6 +48,9 @@ pub struct EnginePart {
     /// Since when it waits for automatic assignment, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queued_at: Option<Timestamp>,
+    /// Since when the contact, who wrote first, waits for a person's first answer: from the last opening.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unanswered_since: Option<Timestamp>,
     /// The numbers of the contact's last messages, oldest first, at most [`RECENT_INBOUND`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recent_inbound: Vec<u64>,

@@ -268,6 +268,7 @@ impl Decider<'_> {
                 self.view.changes.timers.insert((self.view.workspace_id, (due, id, timer)), false);
                 self.release_from_absent_agents()?;
             }
+            TimerKind::Sla => self.tell_overdue(id, due.max(self.at()))?,
             TimerKind::SnoozeEnds => {
                 if conversation.status == Status::Snoozed && conversation.snoozed_until == Some(due) {
                     self.change_status(id, Status::Open, StatusReason::SnoozeEnded, None)?;

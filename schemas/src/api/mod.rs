@@ -14,6 +14,7 @@ pub mod desk;
 pub mod file;
 pub mod hours;
 pub mod problem;
+pub mod service;
 pub mod workspace;
 
 /// A page of a list.

@@ -21,10 +21,11 @@ use schemas::governance::{AuditEntry, ErasureRequest, ErasureStatus, ExternalIde
 use schemas::hours::{BusinessHours, BusinessPeriod, Holiday, Weekday};
 use schemas::message::{Attachment, Author, Body, DeliveryError, DeliveryStatus, Direction, Location, Message};
 use schemas::service::ServiceSetting;
+use schemas::sla::{ConversationSla, SlaChange, SlaClock, SlaPolicy, SlaStep, SlaTarget};
 use schemas::workspace::{Agent, Availability, Role, Team};
 use schemas::{
     AuditEntryId, ChannelId, CommandId, ContactId, ConversationId, ErasureRequestId, EventId, MessageId, SavedViewId,
-    TeamId, Timestamp, UserId, WorkspaceId,
+    SlaPolicyId, TeamId, Timestamp, UserId, WorkspaceId,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -45,7 +46,7 @@ sample_ids! {
     workspace_id: WorkspaceId = 1, user_id: UserId = 2, channel_id: ChannelId = 3, contact_id: ContactId = 4,
     conversation_id: ConversationId = 5, message_id: MessageId = 6, command_id: CommandId = 7, event_id: EventId = 8,
     team_id: TeamId = 9, audit_entry_id: AuditEntryId = 10, erasure_request_id: ErasureRequestId = 11,
-    saved_view_id: SavedViewId = 12
+    saved_view_id: SavedViewId = 12, sla_policy_id: SlaPolicyId = 13
 }
 
 fn agent_author() -> Author {
@@ -129,6 +130,39 @@ fn hours() -> ServiceSetting {
     }
 }
 
+fn sla_policy() -> SlaPolicy {
+    SlaPolicy {
+        id: sla_policy_id(),
+        name: "عاجل".to_owned(),
+        priorities: BTreeSet::from([Priority::High, Priority::Urgent]),
+        channels: BTreeSet::from([channel_id()]),
+        labels: BTreeSet::from(["vip".to_owned()]),
+        first_response_seconds: Some(900),
+        next_response_seconds: Some(1_800),
+        resolution_seconds: Some(86_400),
+        business_time: true,
+        pauses: BTreeSet::from([Status::Pending, Status::Snoozed]),
+        warn_percent: Some(80),
+    }
+}
+
+fn sla_clock() -> SlaClock {
+    SlaClock {
+        target: SlaTarget::NextResponse,
+        policy_id: sla_policy_id(),
+        started_at: at(),
+        goal_seconds: 1_800,
+        business_time: true,
+        pauses: BTreeSet::from([Status::Snoozed]),
+        warn_percent: Some(80),
+        due_at: Some(at().after(Duration::from_mins(30))),
+        warn_at: Some(at().after(Duration::from_mins(24))),
+        left_micros: None,
+        warned: false,
+        breached: false,
+    }
+}
+
 fn team() -> Team {
     Team { id: team_id(), name: "الدعم".to_owned(), members: BTreeSet::new(), created_at: at() }
 }
@@ -208,6 +242,7 @@ fn conversation() -> Conversation {
         waiting_since: Some(at()),
         first_reply_at: Some(at()),
         reply_window_until: Some(at().after(Duration::from_hours(24))),
+        sla: ConversationSla::of(vec![sla_clock()]),
         inbound_count: 4,
         reads: BTreeMap::from([(user_id(), 3)]),
     }
@@ -296,6 +331,8 @@ fn events() -> Vec<Event> {
         Event::ConversationPriorityChanged { from: Priority::Normal, to: Priority::High },
         Event::ConversationLabelsChanged { added: vec!["vip".to_owned()], removed: vec!["new".to_owned()] },
         Event::ConversationRead { user_id, seq: 7 },
+        Event::SlaWarned { target: SlaTarget::Resolution, policy_id: sla_policy_id(), due_at: at() },
+        Event::SlaBreached { target: SlaTarget::FirstResponse, policy_id: sla_policy_id(), due_at: at() },
         Event::MessageAdded { message: Arc::new(message()) },
         Event::MessageStatusChanged {
             message_id,
@@ -387,6 +424,7 @@ fn event_records() -> Vec<(String, EventRecord)> {
         actor: Actor::Channel { channel_id: channel_id() },
         event,
         conversation: Some(Arc::new(conversation())),
+        sla: vec![SlaChange { step: SlaStep::Started, clock: sla_clock() }],
     };
     events().into_iter().chain(desk_events()).map(|event| (kind(&event), record(event))).collect()
 }
@@ -484,6 +522,15 @@ fn events_that_were_ever_written_are_read() {
 #[test]
 fn what_later_features_will_store_is_read() {
     check("governance.v1.jsonl", "entity", &laid_records());
+}
+
+#[test]
+fn settings_of_the_service_read_back_as_they_were() {
+    for setting in [hours(), ServiceSetting::Sla { policies: vec![sla_policy()] }] {
+        let json = serde_json::to_value(&setting).unwrap();
+        assert_eq!(json["kind"], setting.kind());
+        assert_eq!(serde_json::from_value::<ServiceSetting>(json).unwrap(), setting);
+    }
 }
 
 #[test]

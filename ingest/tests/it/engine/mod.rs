@@ -8,3 +8,4 @@ mod hub;
 mod lost_end;
 mod properties;
 mod service;
+mod sla;

@@ -1,0 +1,14 @@
+-- kpi: sla_resolution_hit_rate
+-- title: Resolutions in time
+-- unit: ratio
+-- kind: ratio
+-- better: higher
+-- dimensions: channel, agent, label
+-- live: yes
+-- definition: Of the promised resolutions that were kept or broken, the part that was kept. What still runs or was dropped counts as neither.
+SELECT bucket, dimension, key,
+    CAST(sum(sla_resolution_met) AS DOUBLE) / nullif(sum(sla_resolution_met + sla_resolution_missed), 0) AS value,
+    sum(sla_resolution_met) AS part,
+    sum(sla_resolution_met + sla_resolution_missed) AS count
+FROM cells
+GROUP BY bucket, dimension, key
