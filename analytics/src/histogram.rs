@@ -62,6 +62,11 @@ impl Histogram {
         self.0.len()
     }
 
+    /// The bins in use, ascending, each with its count.
+    pub fn iter(&self) -> impl Iterator<Item = (u16, u64)> {
+        self.0.iter().map(|(bin, count)| (*bin, *count))
+    }
+
     /// Whether it holds none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

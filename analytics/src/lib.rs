@@ -12,12 +12,14 @@ mod board;
 pub mod fold;
 pub mod histogram;
 pub mod kpi;
+pub mod lake;
 pub mod rows;
 mod scan;
 pub mod schema;
 pub mod sql;
 pub mod store;
 mod tail;
+mod upkeep;
 pub mod zone;
 
 use std::path::PathBuf;
@@ -37,6 +39,7 @@ use tokio_util::sync::CancellationToken;
 use self::board::Boards;
 use self::kpi::series::{Minutes, QuestionError, SeriesPlan};
 use self::kpi::{BoardTables, KpiEngine, KpiError};
+use self::lake::LakeOptions;
 use self::sql::parameters::SqlType;
 use self::sql::pool::{Pool, SqlOptions};
 use self::sql::protocol::Work;
@@ -44,6 +47,8 @@ use self::sql::{SqlError, SqlRequest, SqlResult, SqlShape};
 use self::store::file::FileError;
 use self::store::{Gap, Partition, QueryFiles, StoreError};
 use self::tail::Tail;
+use self::upkeep::Upkeep;
+pub use self::upkeep::UpkeepError;
 
 /// When rows go from memory to files: at whichever comes first, for each partition.
 #[derive(Clone, Copy, Debug)]
@@ -73,12 +78,15 @@ pub struct AnalyticsOptions {
     pub board_interval: Duration,
     /// How SQL is run.
     pub sql: SqlOptions,
+    /// How the lake is kept.
+    pub lake: LakeOptions,
 }
 
 impl AnalyticsOptions {
     /// The usual options.
     pub fn new(folder: PathBuf, sql: SqlOptions) -> Self {
-        Self { folder, flush: FlushOptions::default(), board_interval: Duration::from_millis(250), sql }
+        let board_interval = Duration::from_millis(250);
+        Self { folder, flush: FlushOptions::default(), board_interval, sql, lake: LakeOptions::default() }
     }
 }
 
@@ -91,6 +99,9 @@ pub enum AnalyticsError {
     /// A KPI is wrong.
     #[error("a KPI cannot be computed")]
     Kpi(#[from] KpiError),
+    /// The lake cannot be kept up.
+    #[error(transparent)]
+    Upkeep(#[from] UpkeepError),
     /// The log cannot be asked.
     #[error("the log cannot be read")]
     Log(#[from] LogError),
@@ -131,6 +142,9 @@ const SERIES_WAITING: usize = 64;
 /// How long a series may wait and take.
 const SERIES_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// How long a stopping hub waits for the copy of the lake elsewhere.
+const LAST_COPY_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How a partition stands.
 #[derive(Clone, Debug)]
 pub struct PartitionHealth {
@@ -153,6 +167,7 @@ pub struct Analytics {
     log: Arc<dyn Log>,
     clock: Arc<dyn Clock>,
     tails: Vec<Arc<Tail>>,
+    upkeeps: Vec<Arc<Upkeep>>,
     kpis: Arc<KpiEngine>,
     boards: Boards,
     pool: Pool,
@@ -176,8 +191,10 @@ impl Analytics {
                 let partition = Partition::open(&options.folder, number, partitions, log.epoch())?;
                 Ok(Arc::new(Tail::new(number, options.folder.clone(), partition)))
             })
-            .collect::<Result<_, StoreError>>()?;
+            .collect::<Result<Vec<_>, StoreError>>()?;
+        let upkeep = |tail: &Arc<Tail>| Upkeep::new(Arc::clone(tail), partitions, &options.lake, Arc::clone(&clock));
         Ok(Arc::new(Self {
+            upkeeps: tails.iter().map(|tail| Arc::new(upkeep(tail))).collect(),
             tails,
             kpis: Arc::new(KpiEngine::new(kpi::definitions()?)),
             boards: Boards::default(),
@@ -199,12 +216,31 @@ impl Analytics {
             let log = Arc::clone(&self.log);
             tasks.spawn(Arc::clone(tail).run(log, self.options.flush, changed, cancel.clone()));
         }
+        for upkeep in &self.upkeeps {
+            tasks.spawn(Arc::clone(upkeep).run(cancel.clone()));
+            tasks.spawn(Arc::clone(upkeep).run_copy(cancel.clone()));
+        }
         let this = Arc::clone(&self);
         tasks.spawn(async move { this.push_boards(cancel).await });
         while let Some(ended) = tasks.join_next().await {
             if let Err(error) = ended {
                 tracing::error!(%error, "a task of the analytics was lost");
             }
+        }
+        // What the last flush has written.
+        if let Err(error) = self.each_upkeep(Upkeep::publish).await {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the lake is published when the hub starts again"
+            );
+        }
+        match tokio::time::timeout(LAST_COPY_TIMEOUT, self.each_upkeep(Upkeep::publish_copy)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "the lake's copy is brought up to date when the hub starts again");
+            }
+            Err(_late) => tracing::warn!("the lake's copy is brought up to date when the hub starts again"),
         }
     }
 
@@ -319,6 +355,22 @@ impl Analytics {
         for tail in &self.tails {
             let tail = Arc::clone(tail);
             tokio::task::spawn_blocking(move || tail.flush()).await??;
+        }
+        Ok(())
+    }
+
+    /// Publishes the lake, merges files and removes those whose time is over, now.
+    ///
+    /// # Errors
+    /// If the disk fails; it is tried again by itself.
+    pub async fn keep_up(&self) -> Result<(), AnalyticsError> {
+        self.each_upkeep(Upkeep::work).await
+    }
+
+    async fn each_upkeep(&self, work: fn(&Upkeep) -> Result<(), UpkeepError>) -> Result<(), AnalyticsError> {
+        for upkeep in &self.upkeeps {
+            let upkeep = Arc::clone(upkeep);
+            tokio::task::spawn_blocking(move || work(&upkeep)).await??;
         }
         Ok(())
     }

@@ -7,11 +7,12 @@ use std::time::Duration;
 use schemas::event::{EVENT_VERSION, EventRecord};
 use storage::background::give_way;
 use storage::log::{Log, LogError, ReadLimit, Record, Topic};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::FlushOptions;
-use crate::store::{Partition, StoreError};
+use crate::store::{Commit, Partition, StoreError};
 
 /// How long to wait after a failure before the next try.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -25,6 +26,8 @@ pub(crate) struct Tail {
     /// Held by whoever applies or flushes, so that nothing is applied between the beginning of a flush and its commit.
     writer: Mutex<()>,
     failing: Mutex<Option<String>>,
+    /// How many commits there were.
+    commits: watch::Sender<u64>,
 }
 
 /// What can go wrong while following; it is tried again.
@@ -39,8 +42,15 @@ enum TailError {
 }
 
 impl Tail {
-    pub(crate) const fn new(number: u32, root: PathBuf, partition: Partition) -> Self {
-        Self { number, root, partition: Mutex::new(partition), writer: Mutex::new(()), failing: Mutex::new(None) }
+    pub(crate) fn new(number: u32, root: PathBuf, partition: Partition) -> Self {
+        Self {
+            number,
+            root,
+            partition: Mutex::new(partition),
+            writer: Mutex::new(()),
+            failing: Mutex::new(None),
+            commits: watch::Sender::new(0),
+        }
     }
 
     /// The partition, for a short look.
@@ -192,10 +202,9 @@ impl Tail {
 
     fn parse(&self, record: &Record) -> Option<EventRecord> {
         give_way();
-        let reason = match serde_json::from_slice::<EventRecord>(&record.value) {
-            Ok(event) if event.v <= EVENT_VERSION => return Some(event),
-            Ok(event) => format!("it has version {}, this program reads up to {EVENT_VERSION}", event.v),
-            Err(error) => error.to_string(),
+        let reason = match parse(record) {
+            Ok(event) => return Some(event),
+            Err(reason) => reason,
         };
         metrics::counter!("saler_analytics_unreadable_events_total").increment(1);
         tracing::error!(
@@ -207,7 +216,7 @@ impl Tail {
         None
     }
 
-    /// Writes what is in memory to files, commits, and merges files. Blocks.
+    /// Writes what is in memory to files and commits. Blocks.
     ///
     /// # Errors
     /// If the disk fails; all stays as it was, in memory.
@@ -221,13 +230,35 @@ impl Tail {
         let commit = self.partition().plan_commit(flush, written)?;
         commit.write(&self.root, self.number)?;
         self.partition().finish_commit(commit);
-        loop {
-            let Some(merge) = self.partition().next_merge() else { return Ok(()) };
-            let merged = merge.write()?;
-            let commit = self.partition().plan_merge_commit(&merge, merged)?;
-            commit.write(&self.root, self.number)?;
-            self.partition().finish_commit(commit);
-        }
+        self.commits.send_modify(|commits| *commits += 1);
+        Ok(())
+    }
+
+    /// Changes with every commit.
+    pub(crate) fn commits(&self) -> watch::Receiver<u64> {
+        self.commits.subscribe()
+    }
+
+    /// Commits other files for the same moment of the log. Blocks, and nothing is applied meanwhile.
+    ///
+    /// # Errors
+    /// If the disk fails; the files stay as they were.
+    pub(crate) fn commit(&self, plan: impl FnOnce(&Partition) -> Result<Commit, StoreError>) -> Result<(), StoreError> {
+        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let commit = plan(&self.partition())?;
+        commit.write(&self.root, self.number)?;
+        self.partition().finish_commit(commit);
+        self.commits.send_modify(|commits| *commits += 1);
+        Ok(())
+    }
+}
+
+/// A record as an event, or why it is not one.
+pub(crate) fn parse(record: &Record) -> Result<EventRecord, String> {
+    match serde_json::from_slice::<EventRecord>(&record.value) {
+        Ok(event) if event.v <= EVENT_VERSION => Ok(event),
+        Ok(event) => Err(format!("it has version {}, this program reads up to {EVENT_VERSION}", event.v)),
+        Err(error) => Err(error.to_string()),
     }
 }
 

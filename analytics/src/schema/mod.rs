@@ -83,6 +83,13 @@ pub struct Table {
 }
 
 impl Table {
+    /// The column by which old rows are told from new ones: when they were recorded, or when what they count happened. `None`
+    /// for things that change: they have no age.
+    pub fn time_column(&self) -> Option<&'static str> {
+        let is_time = |column: &&Column| ["recorded_at", "minute"].contains(&column.name);
+        self.columns.iter().find(is_time).filter(|_| self.newest_of.is_none()).map(|column| column.name)
+    }
+
     /// Its Arrow schema. Every column is nullable, so that a file written before a column was added reads as null there.
     pub fn schema(&self) -> SchemaRef {
         Arc::new(Schema::new(

@@ -39,13 +39,27 @@ pub struct DataFile {
     pub bytes: u64,
     /// What it holds.
     pub kind: FileKind,
+    /// The names of the files that it was merged from; empty if its rows were in no file before.
+    pub sources: Vec<String>,
     obsolete: AtomicBool,
 }
 
 impl DataFile {
     /// A file that is there.
     pub const fn new(path: PathBuf, rows: u64, bytes: u64, kind: FileKind) -> Self {
-        Self { path, rows, bytes, kind, obsolete: AtomicBool::new(false) }
+        Self { path, rows, bytes, kind, sources: Vec::new(), obsolete: AtomicBool::new(false) }
+    }
+
+    /// The same file, merged from files with these names.
+    #[must_use]
+    pub fn merged_from(mut self, sources: Vec<String>) -> Self {
+        self.sources = sources;
+        self
+    }
+
+    /// Its name in its table's folder.
+    pub fn name(&self) -> &str {
+        self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
     }
 
     /// Lets the file be removed once nobody holds it.

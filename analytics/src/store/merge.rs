@@ -1,8 +1,9 @@
 //! Merging of files: many small ones become one, and superseded rows go.
 //!
-//! Rows of most tables are only moved. Of what changes (a conversation, a contact) the row with the largest version counts.
-//! Files of kind [`FileKind::Parquet`] are merged among themselves until together they weigh against the base; then all become
-//! a new base. So each row is rewritten a number of times that grows with the logarithm of the table, not with its age.
+//! Rows of most tables are only moved. Files are told into levels by their size; eight of a level become one of the next, until
+//! a file is large enough. Of what changes (a conversation, a contact) the row with the largest version counts. Files of kind
+//! [`FileKind::Parquet`] are merged among themselves until together they weigh against the base; then all become a new base. So
+//! a query opens few files, and each row is rewritten a number of times that grows with the logarithm of the table.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -16,13 +17,18 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use schemas::WorkspaceId;
 
 use super::file::{DataFile, FileError, FileKind, io_error, sync_folder, write_parquet};
-use super::{Commit, Partition, StoreError};
+use super::manifest::Manifest;
+use super::{Commit, CommitKind, Partition, StoreError, TableFiles};
 use crate::schema::{self, Table};
 
-/// From how many small files on they are merged.
+/// From how many files of a level on they are merged.
 const MERGE_FILES: usize = 8;
-/// Up to how many rows a file is small.
-const SMALL_ROWS: u64 = 100_000;
+/// How large the smallest files may be, in bytes: those of the lowest level.
+const LEVEL_BYTES: u64 = 64 * 1024;
+/// How large a merged file becomes at most, about, in bytes.
+const MERGED_BYTES: u64 = 256 << 20;
+/// A file of this size, in bytes, is not merged any more.
+const FULL_BYTES: u64 = MERGED_BYTES / 2;
 /// Files over a base are merged into it once they hold this part of its rows: a quarter.
 const BASE_PART: u64 = 4;
 
@@ -38,49 +44,59 @@ pub struct Merge {
 
 impl Partition {
     /// The next files to merge, if there are any.
-    pub fn next_merge(&self) -> Option<Merge> {
-        self.files.iter().find_map(|((workspace_id, table), files)| {
+    pub fn next_merge(&mut self) -> Option<Merge> {
+        let (workspace_id, table, inputs, kind) = self.files.iter().find_map(|((workspace_id, table), files)| {
             let table = schema::by_name(table)?;
             let (inputs, kind) = choose(table, files)?;
-            let name = format!("{:012}.parquet", self.next_file);
-            Some(Merge {
-                workspace_id: *workspace_id,
-                table,
-                inputs,
-                kind,
-                path: self.folder(*workspace_id).join(table.name).join(name),
-            })
-        })
+            Some((*workspace_id, table, inputs, kind))
+        })?;
+        let path = self.folder(workspace_id).join(table.name).join(format!("{:012}.parquet", self.next_file));
+        self.next_file += 1;
+        Some(Merge { workspace_id, table, inputs, kind, path })
     }
 
-    /// A commit that replaces the inputs of a merge by its result. Nothing may have been applied since the last commit.
+    /// A commit that replaces the inputs of a merge by its result. It reflects as much of the log as the commit before it;
+    /// no other commit may be written between this and [`Partition::finish_commit`].
     ///
     /// # Errors
-    /// If the manifest has no bytes.
+    /// If the commit before it cannot be read.
     pub fn plan_merge_commit(&self, merge: &Merge, merged: DataFile) -> Result<Commit, StoreError> {
-        debug_assert!(!self.is_dirty(), "the fold's snapshot and the committed offset must be of one moment");
         let mut files = self.files.clone();
         let of_table = files.entry((merge.workspace_id, merge.table.name)).or_default();
         let is_input = |file: &Arc<DataFile>| merge.inputs.iter().any(|input| Arc::ptr_eq(input, file));
         let at = of_table.iter().position(is_input).unwrap_or(0);
         of_table.retain(|file| !is_input(file));
-        of_table.insert(at.min(of_table.len()), Arc::new(merged));
-        let next_file = self.next_file + 1;
-        Ok(Commit {
-            manifest: self.manifest(&files, self.committed, next_file, self.fold.snapshot()?)?,
-            files,
-            retired: merge.inputs.clone(),
-            next_offset: self.committed,
-            next_file,
-            clears_buffers: false,
-        })
+        let sources = merge.inputs.iter().map(|input| input.name().to_owned()).collect();
+        of_table.insert(at.min(of_table.len()), Arc::new(merged.merged_from(sources)));
+        self.replace_files(files, merge.inputs.clone(), self.removed_before.clone())
     }
+
+    /// A commit that changes nothing but which files there are, and how old their rows are at most.
+    pub(super) fn replace_files(
+        &self,
+        files: TableFiles,
+        retired: Vec<Arc<DataFile>>,
+        removed_before: BTreeMap<String, i64>,
+    ) -> Result<Commit, StoreError> {
+        let path = Manifest::path(&self.root, self.number);
+        let Some(before) = Manifest::load(&self.root, self.number)? else {
+            return Err(StoreError::Missing { path, root: self.root.clone() });
+        };
+        let manifest = before.with_files(&files, self.next_file).without(removed_before.clone());
+        let manifest =
+            manifest.bytes().map_err(|source| StoreError::Damaged { path, root: self.root.clone(), source })?;
+        Ok(Commit { files, retired, manifest, removed_before, kind: CommitKind::Rewrite })
+    }
+}
+
+/// The level of a file: that of the smallest is 0, and each level's files are [`MERGE_FILES`] times as large.
+fn level(file: &DataFile) -> u32 {
+    (file.bytes / LEVEL_BYTES).checked_ilog(MERGE_FILES as u64).map_or(0, |level| level + 1)
 }
 
 fn choose(table: &Table, files: &[Arc<DataFile>]) -> Option<(Vec<Arc<DataFile>>, FileKind)> {
     if table.newest_of.is_none() {
-        let small: Vec<_> = files.iter().filter(|file| file.rows < SMALL_ROWS).cloned().collect();
-        return (small.len() >= MERGE_FILES).then_some((small, FileKind::Parquet));
+        return choose_level(files).map(|inputs| (inputs, FileKind::Parquet));
     }
     let (base, over): (Vec<_>, Vec<_>) = files.iter().cloned().partition(|file| file.kind == FileKind::Base);
     if over.len() < MERGE_FILES {
@@ -92,6 +108,21 @@ fn choose(table: &Table, files: &[Arc<DataFile>]) -> Option<(Vec<Arc<DataFile>>,
     } else {
         Some((over, FileKind::Parquet))
     }
+}
+
+/// The oldest files of the lowest level that has enough of them, as many as make a file that is not too large.
+fn choose_level(files: &[Arc<DataFile>]) -> Option<Vec<Arc<DataFile>>> {
+    let mut levels: BTreeMap<u32, Vec<&Arc<DataFile>>> = BTreeMap::new();
+    for file in files.iter().filter(|file| file.bytes < FULL_BYTES) {
+        levels.entry(level(file)).or_default().push(file);
+    }
+    let ripe = levels.into_values().find(|files| files.len() >= MERGE_FILES)?;
+    let mut bytes = 0;
+    let fits = |file: &&Arc<DataFile>| {
+        bytes += file.bytes;
+        bytes <= MERGED_BYTES
+    };
+    Some(ripe.into_iter().take(MERGE_FILES).take_while(fits).cloned().collect())
 }
 
 impl Merge {
@@ -159,7 +190,7 @@ fn versions<'a>(batch: &'a RecordBatch, key: &str) -> impl Iterator<Item = (&'a 
 }
 
 /// The batches of a Parquet file in this schema: columns that it does not have yet read as null.
-fn read<'a>(
+pub(crate) fn read<'a>(
     path: &Path,
     schema: &SchemaRef,
 ) -> Result<Box<dyn Iterator<Item = Result<RecordBatch, FileError>> + 'a>, FileError> {

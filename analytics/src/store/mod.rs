@@ -8,29 +8,35 @@
 //!
 //! Invariants: a row is in exactly one of {the files that the manifest names, memory}. The manifest's offset, its snapshot
 //! and its files describe the same moment. A file is written and synced before a manifest names it, and what no manifest
-//! names is removed at start. So a crash at any moment leaves the last commit, and replaying the topic `events` from its
+//! names is removed at start (what the lake still shows to other readers: by the lake, later). No two files of a table
+//! ever have the same name. So a crash at any moment leaves the last commit, and replaying the topic `events` from its
 //! offset derives the rest again, each row once.
 //!
 //! A workspace's folder holds nothing of any other workspace: it is what a query's process is let into.
 
 pub mod file;
 mod manifest;
-mod merge;
+pub(crate) mod merge;
+mod orphans;
+mod query;
+mod retention;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use schemas::WorkspaceId;
 use schemas::event::EventRecord;
 
-use self::file::{DataFile, FileError, FileKind, io_error, sync_folder, write_ipc, write_parquet};
-pub use self::manifest::Gap;
+use self::file::{DataFile, FileError, FileKind, io_error, sync_folder, write_parquet};
 use self::manifest::Manifest;
+pub use self::manifest::{Gap, Saved};
+pub use self::merge::Merge;
+pub use self::query::{QueryFiles, QuerySnapshot, Seal};
+pub use self::retention::{Aged, Removal};
 use crate::batch;
 use crate::fold::{Fold, SnapshotError};
 use crate::rows::WorkspaceRows;
@@ -69,12 +75,8 @@ pub enum StoreError {
     Arrow(#[from] ArrowError),
 }
 
-/// Numbers the files of fresh rows. Never twice the same in a process: whoever had a partition open before removes such files
-/// when it lets go of them, which may be after the partition was opened again.
-static NEXT_SEAL: AtomicU64 = AtomicU64::new(0);
-
-/// The files of one table of one workspace.
-type TableFiles = BTreeMap<(WorkspaceId, &'static str), Vec<Arc<DataFile>>>;
+/// The files of each table of each workspace, oldest first.
+pub type TableFiles = BTreeMap<(WorkspaceId, &'static str), Vec<Arc<DataFile>>>;
 
 /// Files, each with the name of its table.
 pub type NamedFiles = Vec<(&'static str, Arc<DataFile>)>;
@@ -100,6 +102,21 @@ pub struct Partition {
     files: TableFiles,
     gaps: Vec<Gap>,
     next_file: u64,
+    /// By table: rows from before this instant, in Unix microseconds, are gone or may be.
+    removed_before: BTreeMap<String, i64>,
+    /// Files that no manifest names any more and that other readers may still be reading; `None` if there are none such.
+    replaced: Option<Vec<Arc<DataFile>>>,
+}
+
+/// What the files of a partition hold, as of one commit.
+#[derive(Clone, Debug)]
+pub struct Committed {
+    /// The log's epoch.
+    pub epoch: String,
+    /// The next offset of the topic `events` that they do not reflect; `None` if there is no commit.
+    pub next_offset: Option<u64>,
+    /// The files.
+    pub files: TableFiles,
 }
 
 /// The rows of a flush, on their way to files.
@@ -108,7 +125,6 @@ pub struct Flush {
     work: Vec<(WorkspaceId, &'static Table, RecordBatch, PathBuf, FileKind)>,
     fold: Vec<u8>,
     next_offset: Option<u64>,
-    next_file: u64,
 }
 
 /// A change of the set of files that is ready to be committed.
@@ -118,28 +134,16 @@ pub struct Commit {
     files: TableFiles,
     retired: Vec<Arc<DataFile>>,
     manifest: Vec<u8>,
-    next_offset: Option<u64>,
-    next_file: u64,
-    clears_buffers: bool,
+    removed_before: BTreeMap<String, i64>,
+    kind: CommitKind,
 }
 
-/// What a query is given: files that stay as they are while this is held.
-#[derive(Debug)]
-pub struct QueryFiles {
-    /// The workspace's folder.
-    pub folder: PathBuf,
-    /// By table.
-    pub files: NamedFiles,
-}
-
-/// What a query needs, as of one moment, before fresh rows are sealed.
-#[derive(Debug)]
-pub struct QuerySnapshot {
-    workspace_id: WorkspaceId,
-    folder: PathBuf,
-    files: NamedFiles,
-    fresh: Vec<(&'static Table, RecordBatch)>,
-    revision: u64,
+#[derive(Clone, Copy, Debug)]
+enum CommitKind {
+    /// The log up to this offset is reflected, and no row stays in memory only.
+    Flush { next_offset: Option<u64> },
+    /// The same rows, or fewer, in other files.
+    Rewrite,
 }
 
 impl Partition {
@@ -160,8 +164,11 @@ impl Partition {
             files: BTreeMap::new(),
             gaps: Vec::new(),
             next_file: 0,
+            removed_before: BTreeMap::new(),
+            replaced: None,
         };
         if let Some(manifest) = Manifest::load(root, number)? {
+            partition.next_file = manifest.next_file;
             if manifest.epoch == epoch {
                 partition.adopt(manifest)?;
             } else {
@@ -171,7 +178,8 @@ impl Partition {
                 );
             }
         }
-        partition.remove_orphans(partitions)?;
+        let last_shown = partition.remove_orphans(partitions)?;
+        partition.next_file = last_shown.map_or(partition.next_file, |last| partition.next_file.max(last + 1));
         Ok(partition)
     }
 
@@ -194,43 +202,18 @@ impl Partition {
                 });
             }
         };
-        for entry in manifest.files {
-            // A table that this program does not know any more keeps no files.
-            let Some(table) = schema::by_name(&entry.table) else { continue };
-            let path = self.folder(entry.workspace_id).join(table.name).join(&entry.file);
-            let found = fs::metadata(&path).ok().map(|metadata| metadata.len());
-            if found != Some(entry.bytes) {
-                return Err(StoreError::Missing { path, root: self.root.clone() });
-            }
-            let file = DataFile::new(path, entry.rows, entry.bytes, entry.kind);
-            self.files.entry((entry.workspace_id, table.name)).or_default().push(Arc::new(file));
-        }
+        self.files = manifest.files(&self.root)?;
         self.fold = fold;
         self.next_offset = manifest.next_offset;
         self.committed = manifest.next_offset;
         self.gaps = manifest.gaps;
-        self.next_file = manifest.next_file;
+        self.removed_before = manifest.removed_before;
         Ok(())
     }
 
-    fn remove_orphans(&self, partitions: u32) -> Result<(), StoreError> {
-        let named: BTreeSet<&Path> = self.files.values().flatten().map(|file| file.path.as_path()).collect();
-        for workspace in folders(&self.root.join("lake"))? {
-            let name = workspace.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            let id = name.strip_prefix("workspace=").and_then(|id| id.parse().ok());
-            let ours = id.is_some_and(|id| storage::log::partition_of(id, partitions) == self.number);
-            if !ours {
-                continue;
-            }
-            for folder in folders(&workspace)? {
-                for file in entries(&folder)? {
-                    if !named.contains(file.as_path()) {
-                        fs::remove_file(&file).map_err(io_error("remove the orphan", &file))?;
-                    }
-                }
-            }
-        }
-        Ok(())
+    /// Which partition it is.
+    pub const fn number(&self) -> u32 {
+        self.number
     }
 
     /// The next offset of the topic `events` to apply; `None` until something was applied: the earliest there is.
@@ -280,16 +263,27 @@ impl Partition {
     }
 
     fn folder(&self, workspace_id: WorkspaceId) -> PathBuf {
-        self.root.join("lake").join(format!("workspace={workspace_id}"))
+        workspace_folder(&self.root, workspace_id)
+    }
+
+    /// No file has this number or a larger one.
+    pub const fn next_file(&self) -> u64 {
+        self.next_file
+    }
+
+    /// From here on, files have this number or a larger one.
+    pub fn number_files_from(&mut self, number: u64) {
+        self.next_file = self.next_file.max(number);
     }
 
     /// Takes the rows that are in no file as of now. They stay in memory until the commit.
     ///
     /// # Errors
     /// If rows do not become Arrow, or the fold has no bytes.
-    pub fn begin_flush(&self) -> Result<Flush, StoreError> {
+    pub fn begin_flush(&mut self) -> Result<Flush, StoreError> {
         let mut work = Vec::new();
         let mut next_file = self.next_file;
+        let fold = self.fold.snapshot()?;
         for (id, buffer) in &self.buffers {
             for (table, batch) in batch::batches(*id, &buffer.rows)? {
                 let path = self.folder(*id).join(table.name).join(format!("{next_file:012}.parquet"));
@@ -299,7 +293,8 @@ impl Partition {
                 next_file += 1;
             }
         }
-        Ok(Flush { work, fold: self.fold.snapshot()?, next_offset: self.next_offset, next_file })
+        self.next_file = next_file;
+        Ok(Flush { work, fold, next_offset: self.next_offset })
     }
 
     /// A commit of the files of a flush. Nothing may have been applied since [`Partition::begin_flush`].
@@ -311,61 +306,51 @@ impl Partition {
         for (workspace_id, table, file) in written {
             files.entry((workspace_id, table.name)).or_default().push(file);
         }
-        let manifest = self.manifest(&files, flush.next_offset, flush.next_file, flush.fold)?;
+        let manifest = Manifest::of(&self.epoch, &files, &self.gaps, flush.fold)
+            .map(|manifest| manifest.without(self.removed_before.clone()))
+            .and_then(|manifest| manifest.at(flush.next_offset, self.next_file).bytes())
+            .map_err(|source| StoreError::Snapshot(SnapshotError::Damaged(source)))?;
+        let removed_before = self.removed_before.clone();
         Ok(Commit {
             files,
             retired: Vec::new(),
             manifest,
-            next_offset: flush.next_offset,
-            next_file: flush.next_file,
-            clears_buffers: true,
+            removed_before,
+            kind: CommitKind::Flush { next_offset: flush.next_offset },
         })
-    }
-
-    fn manifest(
-        &self,
-        files: &TableFiles,
-        next_offset: Option<u64>,
-        next_file: u64,
-        fold: Vec<u8>,
-    ) -> Result<Vec<u8>, StoreError> {
-        let manifest = Manifest::of(&self.epoch, files, &self.gaps, fold);
-        manifest
-            .and_then(|manifest| manifest.at(next_offset, next_file).bytes())
-            .map_err(|source| StoreError::Snapshot(SnapshotError::Damaged(source)))
     }
 
     /// Makes a commit count in memory, after [`Commit::write`].
     pub fn finish_commit(&mut self, commit: Commit) {
         self.files = commit.files;
-        self.next_file = commit.next_file;
-        if commit.clears_buffers {
-            self.committed = commit.next_offset;
+        self.removed_before = commit.removed_before;
+        if let CommitKind::Flush { next_offset } = commit.kind {
+            self.committed = next_offset;
             self.buffers.clear();
         }
-        commit.retired.iter().for_each(|file| file.retire());
+        match &mut self.replaced {
+            Some(replaced) => replaced.extend(commit.retired),
+            None => commit.retired.iter().for_each(|file| file.retire()),
+        }
     }
 
-    /// What a query over a workspace is given, as of now.
-    ///
-    /// # Errors
-    /// If rows do not become Arrow.
-    pub fn query(&self, workspace_id: WorkspaceId) -> Result<QuerySnapshot, StoreError> {
-        let mut files = Vec::new();
-        for table in schema::STORED {
-            let of_table = self.files.get(&(workspace_id, table.name)).into_iter().flatten();
-            files.extend(of_table.map(|file| (table.name, Arc::clone(file))));
-        }
-        let mut fresh = Vec::new();
-        let mut revision = 0;
-        if let Some(buffer) = self.buffers.get(&workspace_id) {
-            revision = buffer.rows.revision();
-            match &buffer.sealed {
-                Some((sealed, known)) if *sealed == revision => files.extend(known.iter().cloned()),
-                _ => fresh = batch::batches(workspace_id, &buffer.rows)?,
-            }
-        }
-        Ok(QuerySnapshot { workspace_id, folder: self.folder(workspace_id), files, fresh, revision })
+    /// From here on, files that are replaced stay until [`Partition::forget_replaced`]: readers other than the hub's own
+    /// queries were told of them.
+    pub fn keep_replaced(&mut self) {
+        self.replaced.get_or_insert_default();
+    }
+
+    /// Lets a file that was replaced be removed, once no query holds it. Returns whether the file was known.
+    pub fn forget_replaced(&mut self, path: &Path) -> bool {
+        let Some(replaced) = &mut self.replaced else { return false };
+        let Some(at) = replaced.iter().position(|file| file.path == path) else { return false };
+        replaced.swap_remove(at).retire();
+        true
+    }
+
+    /// What is in files, as of the last commit.
+    pub fn committed(&self) -> Committed {
+        Committed { epoch: self.epoch.clone(), next_offset: self.committed, files: self.files.clone() }
     }
 
     /// The rows of [`schema::KPI_MINUTE`] of a workspace as of now: in files, and in none yet.
@@ -377,15 +362,6 @@ impl Partition {
         let buffer = self.buffers.get(&workspace_id);
         let fresh = buffer.map(|buffer| batch::minutes(workspace_id, &buffer.rows)).transpose()?;
         Ok((files, fresh))
-    }
-
-    /// Keeps sealed rows for the next query, if they are still the newest.
-    pub fn keep_seal(&mut self, seal: Seal) {
-        if let Some(buffer) = self.buffers.get_mut(&seal.workspace_id)
-            && buffer.rows.revision() == seal.revision
-        {
-            buffer.sealed = Some((seal.revision, seal.files));
-        }
     }
 }
 
@@ -427,36 +403,9 @@ impl Commit {
     }
 }
 
-/// Sealed rows.
-#[derive(Debug)]
-pub struct Seal {
-    workspace_id: WorkspaceId,
-    revision: u64,
-    files: NamedFiles,
-}
-
-impl QuerySnapshot {
-    /// Seals the fresh rows into files, if they are not yet. Blocks.
-    ///
-    /// # Errors
-    /// If the disk fails.
-    pub fn seal(self) -> Result<(QueryFiles, Option<Seal>), StoreError> {
-        fs::create_dir_all(&self.folder).map_err(io_error("create", &self.folder))?;
-        let mut files = self.files;
-        let mut sealed = Vec::with_capacity(self.fresh.len());
-        for (table, batch) in &self.fresh {
-            let number = NEXT_SEAL.fetch_add(1, Ordering::Relaxed);
-            let path = self.folder.join("fresh").join(format!("{number:012}-{}.arrow", table.name));
-            sealed.push((table.name, Arc::new(write_ipc(&path, batch)?)));
-        }
-        let seal = (!sealed.is_empty()).then(|| Seal {
-            workspace_id: self.workspace_id,
-            revision: self.revision,
-            files: sealed.clone(),
-        });
-        files.extend(sealed);
-        Ok((QueryFiles { folder: self.folder, files }, seal))
-    }
+/// The folder of a workspace's tables below the analytics' folder.
+pub fn workspace_folder(root: &Path, workspace_id: WorkspaceId) -> PathBuf {
+    root.join("lake").join(format!("workspace={workspace_id}"))
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {

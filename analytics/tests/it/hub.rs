@@ -8,10 +8,10 @@ use analytics::sql::pool::SqlOptions;
 use analytics::sql::{SqlError, SqlRequest, SqlResult};
 use analytics::{Analytics, AnalyticsOptions};
 use bytes::Bytes;
-use schemas::WorkspaceId;
 use schemas::event::EventRecord;
+use schemas::{Timestamp, WorkspaceId};
 use serde_json::Value;
-use storage::clock::ManualClock;
+use storage::clock::{Clock, ManualClock};
 use storage::log::memory::MemoryLog;
 use storage::log::{Log, NewRecord, Topic, partition_of};
 use tokio_util::sync::CancellationToken;
@@ -49,6 +49,11 @@ impl Hub {
         let stop = CancellationToken::new();
         let running = tokio::spawn(Arc::clone(&analytics).run(stop.clone()));
         Self { analytics, clock, stop, running }
+    }
+
+    /// Lets time go on until it is this late.
+    pub(crate) fn at(&self, now: Timestamp) {
+        self.clock.advance(now.since(self.clock.now()));
     }
 
     /// As a crash leaves it: nothing is flushed.

@@ -14,6 +14,8 @@ mod fold;
 mod gate;
 mod hub;
 mod kpi;
+mod lake;
+mod lake_verify;
 mod parameters;
 mod plain;
 mod series;
