@@ -4,6 +4,7 @@
 
 pub mod app;
 pub mod auth;
+pub mod bucket;
 pub mod cli;
 pub mod config;
 pub mod directory;

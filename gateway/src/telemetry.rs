@@ -63,6 +63,8 @@ pub const METRICS: &[(MetricKind, &str, &str)] = &[
     (Counter, "saler_analytics_lost_events_total", "Events that were gone from the log before analytics counted them"),
     (Counter, "saler_analytics_unanswered_total", "Questions that a process with the role analytics did not answer"),
     (Counter, "saler_analytics_unreadable_events_total", "Events that analytics could not read"),
+    (Counter, "saler_lake_commits_total", "Commits to the Delta logs of the lake, and of its copy"),
+    (Counter, "saler_lake_failures_total", "Failures to keep up the analytics' files, the lake and its copy"),
     (Histogram, "saler_engine_batch_seconds", "Time from reading a batch of commands to its events being published"),
     (Counter, "saler_engine_commands_total", "Commands that the conversation engine has applied"),
     (

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::engines::DataFolder;
 use super::remote::{Remote, RemoteBoards};
 use super::tasks::Tasks;
+use crate::bucket::Bucket;
 use crate::config::{Config, Role, Roles};
 use crate::http::analytics::{AnalyticsPort, QueryError};
 use crate::realtime::{BoardFeed, BoardSource, WatchFeed};
@@ -119,7 +120,12 @@ async fn start_here(
     clock: &Arc<dyn Clock>,
     tasks: &mut Tasks,
 ) -> anyhow::Result<Started> {
-    let options = AnalyticsOptions::new(DataFolder::of(config).analytics(), sql_options(config)?);
+    let mut options = AnalyticsOptions::new(DataFolder::of(config).analytics(), sql_options(config)?);
+    options.lake = config.lake.options().map_err(anyhow::Error::msg)?;
+    if let Some(bucket) = config.lake.bucket().map_err(anyhow::Error::msg)? {
+        let bucket = Bucket::new(bucket, Arc::clone(clock), tokio::runtime::Handle::current());
+        options.lake.remote = Some(Arc::new(bucket.context("lake.url")?));
+    }
     let (opened_log, opened_clock) = (Arc::clone(log), Arc::clone(clock));
     let analytics = tokio::task::spawn_blocking(move || Analytics::open(options, opened_log, opened_clock))
         .await?

@@ -3,6 +3,7 @@
 //! Answers go to standard output, everything else to standard error. A failure exits with 1, a wrong call with 2.
 
 mod create;
+mod lake;
 mod letters;
 mod log;
 mod replay;
@@ -57,6 +58,9 @@ enum Command {
     /// Looks into the log of a stopped hub.
     #[command(subcommand, after_help = "Example:\n  saler log inspect --topic commands --partition 0 --limit 10")]
     Log(log::LogCommand),
+    /// The rows of analytics in files, which other programs read too.
+    #[command(subcommand, after_help = "Example:\n  saler lake list\n  saler lake verify")]
+    Lake(lake::LakeCommand),
     /// Workspaces.
     #[command(subcommand, after_help = "Example:\n  saler workspace create --name 'Rana Shoes' --time-zone Asia/Amman")]
     Workspace(create::WorkspaceCommand),
@@ -141,6 +145,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Migrate => serve::migrate(&config),
         Command::Log(command) => log::run(&config, command),
+        Command::Lake(command) => lake::run(&config, command),
         Command::Workspace(command) => create::workspace(&config, command),
         Command::User(command) => create::user(&config, command),
         Command::Channel(command) => create::channel(&config, command),

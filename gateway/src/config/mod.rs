@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize, Serializer};
 
 mod cluster;
+mod lake;
 mod load;
 mod roles;
 mod validate;
@@ -17,6 +18,7 @@ mod validate;
 pub use cluster::{
     AnalyticsConfig, KafkaConfig, KafkaSecurity, LogEngine, NodeConfig, ScyllaConfig, TablesEngine, list_of,
 };
+pub use lake::LakeConfig;
 pub use load::{ConfigError, Sources, load};
 
 pub use roles::{Role, Roles, UnknownRole};
@@ -47,6 +49,8 @@ pub struct Config {
     pub scylla: ScyllaConfig,
     /// Where analytics is asked.
     pub analytics: AnalyticsConfig,
+    /// What analytics keeps.
+    pub lake: LakeConfig,
     /// Sign-in.
     pub auth: AuthConfig,
     /// Sockets.

@@ -12,6 +12,8 @@ pub(super) fn check(config: &Config, faults: &mut Vec<String>) {
     kafka(config, faults);
     scylla(config, faults);
     analytics(config, faults);
+    faults.extend(config.lake.options().err());
+    faults.extend(config.lake.bucket().err());
     let http = &config.http;
     if !matches!(http.client_disconnect_timeout_ms, 0 | 1_000..) {
         faults.push(format!(
@@ -48,6 +50,8 @@ pub(super) fn check(config: &Config, faults: &mut Vec<String>) {
     range("auth.privileged_absolute_hours", auth.privileged_absolute_hours, 1, auth.refresh_absolute_days * 24);
     range("auth.max_sessions", auth.max_sessions as u64, 1, 100);
     range("auth.failures_per_minute", u64::from(auth.failures_per_minute), 1, 1_000_000);
+    range("lake.keep_replaced_minutes", config.lake.keep_replaced_minutes, 0, 60 * 24 * 30);
+    range("lake.retention_days", config.lake.retention_days, 0, 36_500);
     range("sql.max_running", config.sql.max_running as u64, 1, 64);
     range("sql.timeout_ms", config.sql.timeout_ms, 100, 600_000);
     range(
