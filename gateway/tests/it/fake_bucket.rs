@@ -58,7 +58,7 @@ async fn serve(request: HttpRequest, body: web::Bytes, objects: web::Data<Object
     if !authorization.is_some_and(|value| value.starts_with("AWS4-HMAC-SHA256 Credential=the-id/")) {
         return HttpResponse::Forbidden().body("<Error><Code>AccessDenied</Code></Error>");
     }
-    let query: BTreeMap<String, String> = web::Query::from_query(request.query_string()).unwrap().into_inner();
+    let query = web::Query::<BTreeMap<String, String>>::from_query(request.query_string()).unwrap().into_inner();
     let key = request.match_info().unprocessed().trim_start_matches('/').to_owned();
     let key = url::form_urlencoded::parse(format!("k={}", key.replace('+', "%2B")).as_bytes())
         .next()
