@@ -6,6 +6,7 @@
 
 mod signature;
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -58,7 +59,7 @@ pub struct Bucket {
     host: String,
     /// The bucket and the prefix, encoded, with slashes before each part.
     base: String,
-    bucket: String,
+    name: String,
     prefix: String,
     signer: Signer,
     clock: Arc<dyn Clock>,
@@ -97,10 +98,10 @@ impl Bucket {
                 .timeout(REQUEST_TIMEOUT)
                 .redirect(reqwest::redirect::Policy::none())
                 .build()?,
-            base: parts.map(|part| format!("/{}", encode(part))).collect(),
+            base: parts.fold(String::new(), |base, part| base + "/" + &encode(part)),
             endpoint: options.endpoint.trim_end_matches('/').to_owned(),
             host,
-            bucket: options.bucket,
+            name: options.bucket,
             prefix: options.prefix,
             signer: Signer {
                 access_key_id: options.access_key_id,
@@ -163,7 +164,7 @@ impl Bucket {
 
     async fn list(&self, folder: &str) -> Result<Vec<String>, BucketError> {
         let prefix = segments(&self.prefix).chain(segments(folder)).fold(String::new(), |path, part| path + part + "/");
-        let path = format!("/{}", encode(&self.bucket));
+        let path = format!("/{}", encode(&self.name));
         let mut names = Vec::new();
         let mut token: Option<String> = None;
         for _ in 0..MAX_PAGES {
@@ -215,7 +216,8 @@ impl Bucket {
             let parameters = [("partNumber", text.as_str()), ("uploadId", upload)];
             let (etag, _) = self.done(Method::PUT, path, &parameters, part.into()).await?;
             let etag = etag.ok_or(BucketError::Lacks("an ETag"))?;
-            parts += &format!("<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>");
+            // Writing to a String cannot fail.
+            let _written = write!(parts, "<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>");
         }
         Err(BucketError::TooMany("ten thousand parts of a file"))
     }

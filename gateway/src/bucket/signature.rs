@@ -117,7 +117,7 @@ mod tests {
             secret_access_key: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".to_owned(),
             region: "us-east-1".to_owned(),
         };
-        let signed = signer.sign(&Request {
+        let headers = signer.sign(&Request {
             method: "GET",
             host: "examplebucket.s3.amazonaws.com",
             path: "/",
@@ -125,8 +125,8 @@ mod tests {
             body: b"",
             at: Timestamp::from_unix_seconds(1_369_353_600),
         });
-        assert_eq!(signed.date, "20130524T000000Z");
-        let (_, signature) = signed.authorization.split_once("Signature=").unwrap();
+        assert_eq!(headers.date, "20130524T000000Z");
+        let (_, signature) = headers.authorization.split_once("Signature=").unwrap();
         assert_eq!(signature, "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7");
         assert!(!format!("{signer:?}").contains("wJalr"));
         assert_eq!(encode("workspace=1/ü~"), "workspace%3D1%2F%C3%BC~");

@@ -69,7 +69,8 @@ async fn serve(request: HttpRequest, body: web::Bytes, objects: web::Data<Object
         let prefix = format!("{key}/{}", query["prefix"]);
         let keys = objects.keys().filter_map(|found| Some((found, found.strip_prefix(&prefix)?)));
         let direct = keys.filter(|(_, rest)| !rest.contains('/')).map(|(found, _)| found.split_once('/').unwrap().1);
-        let contents: String = direct.map(|found| format!("<Contents><Key>{found}</Key></Contents>")).collect();
+        let element = |found: &str| format!("<Contents><Key>{found}</Key></Contents>");
+        let contents = direct.map(element).collect::<Vec<_>>().concat();
         return HttpResponse::Ok().body(format!("<ListBucketResult>{contents}</ListBucketResult>"));
     }
     let part = |number: &str| format!("{key} part {number:0>5}");
