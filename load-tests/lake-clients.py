@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 
@@ -31,8 +32,8 @@ PATIENCE_S = 120
 # Of each table: what is compared, in SQL that all engines understand. `rows` are the rows that count.
 QUERIES = {
     "messages": "count(*), sum(text_chars), count(distinct message_id), count(distinct conversation_id)",
-    "sentiment": "count(*), count(distinct message_id), sum(case when label = 'negative' then 1 else 0 end)",
-    "conversations": "count(*), sum(inbound_count), count(distinct contact_id)",
+    "sentiment": "count(*), count(distinct message_id), sum(case when sentiment = 'negative' then 1 else 0 end)",
+    "conversations": "count(*), sum(messages_in), count(distinct contact_id)",
     "contacts": "count(*), count(distinct contact_id)",
     "conversation_facts": "count(*), count(distinct fact_id)",
     "kpi_minute": "sum(messages_in), sum(opened), count(distinct minute)",
@@ -127,8 +128,11 @@ class Hub:
             json.dumps({"sql": text}).encode(),
             {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request) as answer:
-            return json.load(answer)["rows"]
+        try:
+            with urllib.request.urlopen(request) as answer:
+                return json.load(answer)["rows"]
+        except urllib.error.HTTPError as error:
+            sys.exit(f"{text}: {error.read().decode()}")
 
 
 def wait(done, complaint):
@@ -254,6 +258,8 @@ def compare(hub, expected, moment):
 
 def main():
     hub = Hub(sys.argv[1], pathlib.Path(sys.argv[2]))
+    # ClickHouse reads no files outside of its working folder.
+    os.chdir(hub.data)
     store, address = start_store()
     hub.environment |= {
         "SALER_LAKE__URL": "s3://lake/of/ours",
