@@ -129,7 +129,8 @@ fn advice(code: Option<RDKafkaErrorCode>, reason: &str) -> Option<&'static str> 
         Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed) => {
             Some("check username and password in [kafka]")
         }
-        Some(RDKafkaErrorCode::SSL) if reason.contains("certificate") => {
+        // The code may also be that of a lost connection; the reason is OpenSSL's then, too.
+        _ if reason.contains("certificate verify failed") => {
             Some("check ca_file in [kafka], and that the brokers' certificates name their addresses")
         }
         Some(RDKafkaErrorCode::SSL) => Some("check security in [kafka]"),
