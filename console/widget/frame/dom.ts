@@ -16,16 +16,6 @@ export function h<K extends keyof HTMLElementTagNameMap>(
   return element
 }
 
-export function icon(path: string): SVGSVGElement {
-  const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg')
-  svg.setAttribute('viewBox', '0 0 24 24')
-  svg.setAttribute('aria-hidden', 'true')
-  const line = document.createElementNS('http://www.w3.org/2000/svg', 'path')
-  line.setAttribute('d', path)
-  svg.append(line)
-  return svg
-}
-
 /** Addresses in a text; punctuation at their end belongs to the sentence. */
 const ADDRESS = /\bhttps?:\/\/[^\s<>"']+[^\s<>"'.,;:!?()[\]{}،؛؟]/g
 

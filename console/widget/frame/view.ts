@@ -1,7 +1,8 @@
 /** The chat as the visitor sees it. */
 import { type Look, MOST_CHARACTERS, type Talk } from '../shared/between'
 import { readableOn } from '../shared/color'
-import { arrange, h, icon } from './dom'
+import { icon } from '../shared/icon'
+import { arrange, h } from './dom'
 import { form } from './form'
 import { Row, type Tell } from './message'
 import { LOCALES, TEXTS, type Texts } from './texts'

@@ -5,6 +5,7 @@
  */
 import type { FromFrame, Language, Look, Talk, ToFrame } from '../shared/between'
 import { readableOn } from '../shared/color'
+import { icon } from '../shared/icon'
 
 const BRAND = '#12715b'
 /** Below this width, in CSS pixels, the chat takes the whole screen. */
@@ -101,16 +102,6 @@ iframe { display: block; border: 0; width: 100%; height: 100%; color-scheme: nor
 @media (prefers-reduced-motion: reduce) { .panel { transition: none; transform: none; } }
 @media print { button, .panel { display: none; } }
 `
-
-function icon(path: string): SVGSVGElement {
-  const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg')
-  svg.setAttribute('viewBox', '0 0 24 24')
-  svg.setAttribute('aria-hidden', 'true')
-  const line = document.createElementNS('http://www.w3.org/2000/svg', 'path')
-  line.setAttribute('d', path)
-  svg.append(line)
-  return svg
-}
 
 export interface LauncherPorts {
   /** Where the frame's page is. */
