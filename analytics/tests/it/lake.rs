@@ -21,6 +21,7 @@ use storage::log::partition_of;
 
 use crate::events::{Op, START, World, ops};
 use crate::hub::{Hub, PARTITIONS, append, options};
+use crate::store::KEYED;
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -143,16 +144,7 @@ pub(crate) fn rows(folder: &Path, world: &World, name: &str, column: &str) -> Ve
 }
 
 pub(crate) fn everything(folder: &Path, world: &World) -> Vec<Vec<(String, i64)>> {
-    [
-        ("messages", "message_id"),
-        ("deliveries", "event_id"),
-        ("assignments", "event_id"),
-        ("contacts", "contact_id"),
-        ("conversations", "conversation_id"),
-        ("conversation_facts", "fact_id"),
-    ]
-    .map(|(name, column)| rows(folder, world, name, column))
-    .to_vec()
+    KEYED.map(|(name, column)| rows(folder, world, name, column)).to_vec()
 }
 
 /// A folder whose disk fails after so many writes; the last of them is done all the same.
